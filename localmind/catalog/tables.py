@@ -1,0 +1,203 @@
+"""The catalog's tables: the one truth, on SQLite and PostgreSQL alike. Migrations make them; a test holds both together.
+
+Chunk rows are staged with `since` = the version being ingested and become visible when `source.version` reaches it:
+see Catalog.visible. `pk` columns are for joins inside the database; `id` columns are what the product speaks of.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+BigKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+Json = sa.JSON()
+Time = sa.Float()  # seconds since 1970, UTC: the same on both engines, and it sorts
+
+tenant = sa.Table(
+    "tenant",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+
+source = sa.Table(
+    "source",
+    metadata,
+    sa.Column("pk", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("uri", sa.Text),
+    sa.Column("kind", sa.String(32), nullable=False),  # file, text, url, guide, archive, part
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("tags", Json, nullable=False),
+    sa.Column("parent_id", sa.String(64)),
+    sa.Column("version", sa.Integer, nullable=False),  # the one that search sees; 0: none yet
+    sa.Column("latest", sa.Integer, nullable=False),  # the newest accepted
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("deleted_at", Time),
+)
+sa.Index("source_by_uri", source.c.tenant, source.c.uri, unique=True)
+sa.Index("source_by_parent", source.c.tenant, source.c.parent_id)
+
+source_tag = sa.Table(
+    "source_tag",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("tag", sa.String(200), primary_key=True),
+    sa.Column("source_id", sa.String(64), primary_key=True),
+)
+
+revision = sa.Table(  # one content of a source
+    "revision",
+    metadata,
+    sa.Column("source_id", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("content_hash", sa.String(64), nullable=False),
+    sa.Column("blob_key", sa.String(64), nullable=False),
+    sa.Column("filename", sa.Text),
+    sa.Column("media_type", sa.String(128), nullable=False),  # "" until a reader has looked
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("document_key", sa.String(64)),  # blob with the extracted document, once read
+    sa.Column("pages", sa.Integer),
+    sa.Column("chars", sa.BigInteger, nullable=False),
+    sa.Column("chunks", sa.Integer, nullable=False),  # how many it should have, once chunked
+    sa.Column("notes", Json, nullable=False),
+    sa.Column("missing", sa.Integer, nullable=False),  # chunks whose extraction was given up
+    sa.Column("created_at", Time, nullable=False),
+)
+sa.Index("revision_by_hash", revision.c.tenant, revision.c.content_hash)
+sa.Index("revision_by_blob", revision.c.tenant, revision.c.blob_key)
+
+chunk = sa.Table(
+    "chunk",
+    metadata,
+    sa.Column("pk", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("source_id", sa.String(64), nullable=False),
+    sa.Column("since", sa.Integer, nullable=False),  # first version that has it; invisible until source.version >= since
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("page", sa.Integer),
+    sa.Column("heading", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+sa.Index("chunk_by_source", chunk.c.source_id, chunk.c.ordinal)
+
+extraction = sa.Table(  # cache of costly extractions: the same text is never paid for twice
+    "extraction",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("text_hash", sa.String(64), primary_key=True),
+    sa.Column("extractor", sa.String(128), primary_key=True),
+    sa.Column("result", Json, nullable=False),
+)
+
+entity = sa.Table(
+    "entity",
+    metadata,
+    sa.Column("pk", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),  # entity_key(name)
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("type", sa.String(64), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("mentions", sa.Integer, nullable=False),
+)
+sa.Index("entity_by_key", entity.c.tenant, entity.c.key, unique=True)
+sa.Index("entity_by_mentions", entity.c.tenant, entity.c.mentions)
+
+mention = sa.Table(
+    "mention",
+    metadata,
+    sa.Column("chunk_pk", BigKey, primary_key=True),
+    sa.Column("entity_pk", BigKey, primary_key=True),
+    sa.Column("weight", sa.Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("mention_by_entity", mention.c.entity_pk, mention.c.chunk_pk)
+
+relation = sa.Table(
+    "relation",
+    metadata,
+    sa.Column("pk", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("source_pk", BigKey, nullable=False),
+    sa.Column("target_pk", BigKey, nullable=False),
+    sa.Column("type", sa.String(64), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("weight", sa.Float, nullable=False),  # summed over its evidence
+)
+sa.Index("relation_by_ends", relation.c.source_pk, relation.c.target_pk, relation.c.type, unique=True)
+sa.Index("relation_by_target", relation.c.target_pk)
+
+evidence = sa.Table(  # which chunks say that a relation is so
+    "evidence",
+    metadata,
+    sa.Column("chunk_pk", BigKey, primary_key=True),
+    sa.Column("relation_pk", BigKey, primary_key=True),
+    sa.Column("weight", sa.Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("evidence_by_relation", evidence.c.relation_pk)
+
+job = sa.Table(
+    "job",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),  # ingest, delete
+    sa.Column("source_id", sa.String(64)),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("stage", sa.String(16)),
+    sa.Column("progress", sa.Float, nullable=False),
+    sa.Column("error", Json),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),  # lower goes first
+    sa.Column("cancel", sa.Boolean, nullable=False),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("lease_until", Time),
+    sa.Column("run_after", Time, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+)
+sa.Index("job_by_status", job.c.status, job.c.priority, job.c.run_after)
+sa.Index("job_by_source", job.c.source_id, job.c.created_at)
+sa.Index("job_by_tenant", job.c.tenant, job.c.id)
+
+conversation = sa.Table(
+    "conversation",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+)
+sa.Index("conversation_by_tenant", conversation.c.tenant, conversation.c.updated_at)
+
+message = sa.Table(
+    "message",
+    metadata,
+    sa.Column("conversation_id", sa.String(64), primary_key=True),
+    sa.Column("ordinal", sa.Integer, primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("citations", Json, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+
+setting = sa.Table(  # facts about the stores, such as the embedding model of the vectors
+    "setting",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", Json, nullable=False),
+)

@@ -1,0 +1,113 @@
+"""The errors that callers can tell apart. An adapter translates its engine's errors into these.
+
+LocalMindError
+├── InvalidInput            the caller's mistake: names the input and the way out
+│   ├── TooLarge
+│   ├── UnsupportedType
+│   └── BadCursor
+├── NotFound
+├── Conflict                the state does not allow it (retry of a job that runs, data directory in use)
+│   └── DataDirInUse
+├── ReadError               a file can't be read; a retry gives the same
+│   ├── Encrypted
+│   ├── Broken
+│   ├── NoText
+│   └── ReaderLimit         the reader took too long or too much memory
+├── DimensionMismatch       vectors of another model lie in the store: `localmind reembed`
+├── CorruptIndex            an index can't be opened: `localmind rebuild`
+├── DiskFull
+├── MissingExtra            an optional package is not installed
+├── ConfigurationError      a setting is missing or contradicts another
+└── Unavailable             worth a retry
+    ├── StoreUnavailable
+    └── LLMUnavailable
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class LocalMindError(Exception):
+    """Base of all. `message` names what happened, `hint` the way out; `data` is for machines."""
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "", **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.data = data
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    @property
+    def error_type(self) -> str:
+        """The class's name in snake_case, as problem+json and jobs show it."""
+        name = type(self).__name__
+        return "".join(f"_{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name))
+
+
+class InvalidInput(LocalMindError): ...
+
+
+class TooLarge(InvalidInput): ...
+
+
+class UnsupportedType(InvalidInput): ...
+
+
+class BadCursor(InvalidInput): ...
+
+
+class NotFound(LocalMindError): ...
+
+
+class Conflict(LocalMindError): ...
+
+
+class DataDirInUse(Conflict): ...
+
+
+class ReadError(LocalMindError): ...
+
+
+class Encrypted(ReadError): ...
+
+
+class Broken(ReadError): ...
+
+
+class NoText(ReadError): ...
+
+
+class ReaderLimit(ReadError): ...
+
+
+class DimensionMismatch(LocalMindError): ...
+
+
+class CorruptIndex(LocalMindError): ...
+
+
+class DiskFull(LocalMindError): ...
+
+
+class MissingExtra(LocalMindError): ...
+
+
+class ConfigurationError(LocalMindError): ...
+
+
+class Cancelled(LocalMindError): ...
+
+
+class Unavailable(LocalMindError):
+    retryable = True
+
+
+class StoreUnavailable(Unavailable): ...
+
+
+class LLMUnavailable(Unavailable): ...

@@ -1,0 +1,71 @@
+"""The port of the graph: entities, the chunks that mention them, and relations between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from localmind.model import ChunkId, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
+
+
+class Neighbor(NamedTuple):
+    entity: Entity
+    relation: Relation
+
+
+class Subgraph(NamedTuple):
+    """Entities and the relations among them."""
+
+    entities: tuple[Entity, ...]
+    relations: tuple[Relation, ...]
+
+
+class Graph(Protocol):
+    """Entities are merged over chunks and sources by `entity_key(name)` (graph/naming.py); an entity goes with its last mention.
+
+    An index: the catalog can rebuild it. Every call may raise StoreUnavailable.
+    """
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def write(self, tenant: TenantId, source: SourceId, extractions: Mapping[ChunkId, Extraction]) -> None:
+        """Replace what these chunks say. Called after the catalog has the chunks, in its transaction."""
+
+    def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
+        """Take back what these chunks said. Called before the catalog drops them. Unknown ids are ignored."""
+
+    def entities(self, tenant: TenantId, *, query: str = "", limit: int = 50, cursor: str | None = None) -> ListPage[Entity]:
+        """Entities whose name contains the query (case and accents ignored), most mentioned first. Raises BadCursor."""
+
+    def get(self, tenant: TenantId, ids: Sequence[EntityId]) -> list[Entity]:
+        """Those that are there, in the order asked."""
+
+    def link(self, tenant: TenantId, names: Sequence[str]) -> Mapping[str, Entity]:
+        """The entity of each name that is known, by entity_key: how a query's words find the graph. One round trip."""
+
+    def neighbors(self, tenant: TenantId, ids: Sequence[EntityId], *, limit: int) -> list[Neighbor]:
+        """At most `limit` neighbours of the entities taken together, heaviest relation first; relations within ids left out."""
+
+    def chunks(self, tenant: TenantId, weights: Mapping[EntityId, float], *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
+        """Chunks by the sum over their entities of weight x mention weight, damped for entities that are everywhere; best first."""
+
+    def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
+        """Chunks that name the entity, strongest first."""
+
+    def path(self, tenant: TenantId, start: EntityId, end: EntityId, *, max_hops: int = 4) -> Subgraph | None:
+        """A shortest path, entities in its order; None when there is none within max_hops."""
+
+    def subgraph(self, tenant: TenantId, *, center: EntityId | None = None, limit: int = 100) -> Subgraph:
+        """The most mentioned entities (around the centre, if one is given) and the relations among them."""
+
+    def count_entities(self, tenant: TenantId, *, source: SourceId | None = None) -> int: ...
+
+    def chunk_ids(self, tenant: TenantId) -> Iterator[Sequence[ChunkId]]:
+        """Every chunk that mentions anything, in batches: for reconcile."""
+
+    def orphans(self, tenant: TenantId) -> list[EntityId]:
+        """Entities without a mention; there should be none."""
+
+    def clear(self, tenant: TenantId) -> None: ...

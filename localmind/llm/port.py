@@ -1,0 +1,38 @@
+"""The port of the language model, as chat and extraction use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from localmind.model import Usage
+
+
+class Turn(NamedTuple):
+    """role: system, user or assistant."""
+
+    role: str
+    content: str
+
+
+class Completion(NamedTuple):
+    text: str
+    usage: Usage
+
+
+class LLM(Protocol):
+    """A chat model behind an API. Time-outs, retries with backoff and a circuit breaker are inside. Thread-safe.
+
+    Calls raise LLMUnavailable (away, rate limit, time-out: worth a retry) or ConfigurationError (key, model name).
+    """
+
+    @property
+    def model(self) -> str: ...
+
+    def complete(self, turns: Sequence[Turn], *, max_tokens: int, schema: Mapping[str, Any] | None = None) -> Completion:
+        """schema: a JSON schema that the answer should keep to; where the server can't, it only asks for JSON."""
+
+    def stream(self, turns: Sequence[Turn], *, max_tokens: int) -> Iterator[str | Usage]:
+        """Pieces of the answer as they come, then one Usage. Closing the iterator ends the call."""
+
+    def close(self) -> None: ...

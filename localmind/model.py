@@ -1,0 +1,365 @@
+"""The words of the field, as frozen dataclasses. This module imports nothing of ours and nothing heavy.
+
+Offsets (`start`, `end`) count characters of a source's cleaned text, half open, so that `text[start:end]` is the piece.
+Pages count from 1. Times are aware datetimes in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, NewType, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+
+TenantId = NewType("TenantId", str)
+SourceId = NewType("SourceId", str)
+ChunkId = NewType("ChunkId", str)
+EntityId = NewType("EntityId", str)
+JobId = NewType("JobId", str)
+BlobKey = NewType("BlobKey", str)
+
+T = TypeVar("T")
+
+PERSONAL = TenantId("personal")
+"""The one tenant of a service without logins."""
+
+
+# --- What a reader gives ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's place in the text."""
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading, or a turn of a conversation, and where it begins. Level 1 is the outermost."""
+
+    level: int
+    start: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a reader makes of a file.
+
+    text: cleaned (no NUL, no lone surrogates, no U+FFFE; newlines are \\n).
+    pages: empty where the format has none; otherwise in order, not overlapping.
+    empty_pages: pages on which no text was found, OCR included. ocr_pages: pages whose text came from OCR.
+    notes: sentences for the person who put the file in ("12 of 40 pages have no text: ...").
+    """
+
+    text: str
+    media_type: str
+    title: str | None = None
+    pages: tuple[Page, ...] = ()
+    headings: tuple[Heading, ...] = ()
+    empty_pages: tuple[int, ...] = ()
+    ocr_pages: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One document inside a container file (a conversation of a ChatGPT export): it becomes a source of its own."""
+
+    uri: str
+    title: str
+    media_type: str
+    data: bytes
+
+
+# --- Sources and chunks ----------------------------------------------------------------------------------------------
+
+
+class SourceStatus(StrEnum):
+    """What a person is told about a source; computed from the stores, never set by hand."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    READY = "ready"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document that was put in. `version` 0 means that no version of it is searchable yet."""
+
+    id: SourceId
+    tenant: TenantId
+    title: str
+    kind: str
+    media_type: str
+    status: SourceStatus
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    uri: str | None = None
+    filename: str | None = None
+    tags: tuple[str, ...] = ()
+    parent_id: SourceId | None = None
+    size_bytes: int = 0
+    pages: int | None = None
+    chars: int = 0
+    chunks: int = 0
+    vectors: int = 0
+    entities: int = 0
+    parts: int = 0
+    job_id: JobId | None = None
+    error: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a source's text: about 256 tokens of the embedding model, cut at headings, paragraphs, sentences.
+
+    heading: the headings above it, outermost first, joined by " › "; "" where there are none.
+    """
+
+    id: ChunkId
+    source_id: SourceId
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    page: int | None = None
+    heading: str = ""
+
+
+# --- Entities and relations ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedEntity:
+    """An entity as one chunk names it. weight: how strongly the chunk is about it, > 0 (times named, for one)."""
+
+    name: str
+    type: str = "concept"
+    description: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedRelation:
+    """A relation between two names that both stand in the same extraction's entities."""
+
+    source: str
+    target: str
+    type: str = "related"
+    description: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What an extractor found in one chunk."""
+
+    entities: tuple[ExtractedEntity, ...] = ()
+    relations: tuple[ExtractedRelation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A node of the graph. mentions: how many chunks name it."""
+
+    id: EntityId
+    name: str
+    type: str
+    description: str
+    mentions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """An edge of the graph, undirected in meaning. weight: summed over the chunks that say so."""
+
+    source: EntityId
+    target: EntityId
+    type: str
+    description: str
+    weight: float
+
+
+# --- Search and answers ----------------------------------------------------------------------------------------------
+
+
+class Mode(StrEnum):
+    HYBRID = "hybrid"
+    VECTOR = "vector"
+    TEXT = "text"
+    GRAPH = "graph"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Restricts a search to some sources. An empty set matches nothing: filters guard access."""
+
+    source_ids: frozenset[SourceId]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredChunk:
+    """A chunk that an index found. Higher scores are better; scores of two indexes can't be compared."""
+
+    chunk_id: ChunkId
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """A hit's place in each list, from 1; None where the list does not have it."""
+
+    vector: int | None = None
+    text: int | None = None
+    graph: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that answers a query, with what a reader needs to open it."""
+
+    chunk_id: ChunkId
+    source_id: SourceId
+    title: str
+    text: str
+    start: int
+    end: int
+    score: float
+    ranks: Ranks
+    page: int | None = None
+    heading: str = ""
+    uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits, best first. degraded: names of the indexes that could not be asked."""
+
+    hits: tuple[Hit, ...]
+    took_ms: float
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A statement's evidence: `quote` stands verbatim at start:end of the source's text. n: the [n] of the answer."""
+
+    n: int
+    chunk_id: ChunkId
+    source_id: SourceId
+    title: str
+    start: int
+    end: int
+    quote: str
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that an LLM call cost; zeros without an LLM."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    answer: str
+    citations: tuple[Citation, ...]
+    conversation_id: str
+    usage: Usage
+    took_ms: float
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a kept conversation. role: user or assistant."""
+
+    role: str
+    text: str
+    created_at: datetime
+    citations: tuple[Citation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    id: str
+    title: str
+    created_at: datetime
+    updated_at: datetime
+    messages: tuple[Message, ...] = ()
+
+
+# --- Jobs ------------------------------------------------------------------------------------------------------------
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Stage(StrEnum):
+    """The stages of an ingest, in order."""
+
+    READ = "read"
+    CHUNK = "chunk"
+    EMBED = "embed"
+    EXTRACT = "extract"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that was accepted. progress: 0 to 1. error: `{"type", "message", "hint", "stage", "retryable"}`."""
+
+    id: JobId
+    tenant: TenantId
+    kind: str
+    status: JobStatus
+    created_at: datetime
+    updated_at: datetime
+    source_id: SourceId | None = None
+    version: int = 0
+    stage: str | None = None
+    progress: float = 0.0
+    error: Mapping[str, Any] | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to a write: it is committed and survives a crash. duplicate: the same content was there already."""
+
+    source_id: SourceId
+    job_id: JobId | None
+    status: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage(Generic[T]):
+    """One page of a list. next_cursor: opaque, None at the end."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None

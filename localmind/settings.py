@@ -1,0 +1,97 @@
+"""Every setting, read once from the environment and `.env`. Nothing else in the product reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    return Path.home() / ".localmind"
+
+
+class Settings(BaseSettings):
+    """Names are the environment variables' in lower case. Unset servers mean the embedded engines."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True)
+
+    # --- where it runs
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs a strong SECRET_KEY.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    data_dir: Path = Field(default_factory=default_data_dir, description="Folder of the embedded engines, files and caches.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    secret_key: SecretStr = Field(SecretStr(""), description="Key for tokens; random per data directory when unset.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="Origins that browsers may call from, separated by commas.")
+    seed_guides: bool = Field(True, description="Put the product's own guides into an empty knowledge base at first start.")
+    web: bool = Field(True, description="Serve the web page at /.")
+
+    # --- servers (unset: embedded)
+    database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL URL of the catalog; unset: SQLite in DATA_DIR.")
+    neo4j_uri: str = Field("", description="Neo4j address (bolt://...); unset: graph in the catalog.")
+    neo4j_user: str = Field("neo4j", description="Neo4j user.")
+    neo4j_password: SecretStr = Field(SecretStr(""), description="Neo4j password.")
+    milvus_uri: str = Field("", description="Milvus address (http://...); unset: LanceDB in DATA_DIR.")
+    redis_url: SecretStr = Field(SecretStr(""), description="Redis that wakes workers; unset: worker threads in the service.")
+    minio_endpoint: str = Field("", description="S3 endpoint (http://...); unset: a folder in DATA_DIR.")
+    minio_access_key: SecretStr = Field(SecretStr(""), description="S3 access key.")
+    minio_secret_key: SecretStr = Field(SecretStr(""), description="S3 secret key.")
+
+    # --- what may come in
+    max_upload_mb: int = Field(100, ge=1, le=4096, description="Largest file that is accepted, in MB of 1,000,000 bytes.")
+    reader_timeout_s: float = Field(600, gt=0, le=86400, description="Longest time a reader may take for one file, in seconds.")
+    reader_stall_s: float = Field(30, gt=0, le=3600, description="Longest time a reader may take without getting on by a page, in seconds.")
+    reader_memory_mb: int = Field(1024, ge=128, le=65536, description="Most memory a reader process may take, in MB.")
+    readers: int = Field(1, ge=1, le=16, description="Reader processes that may run beside each other.")
+    ocr: Literal["auto", "off"] = Field("auto", description="auto: pages without text go through Tesseract where it is installed.")
+    ocr_languages: str = Field("eng", pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$", description="Tesseract languages, joined by +.")
+
+    # --- chunks and vectors
+    chunk_tokens: int = Field(
+        256, ge=32, le=8192, description="Most tokens of a chunk with its heading, in the embedding model's tokenizer."
+    )
+    chunk_overlap_tokens: int = Field(
+        24, ge=0, le=1024, description="Tokens that a chunk repeats of the one before where a section is cut."
+    )
+    embedding_provider: Literal["local", "sentence-transformers", "openai"] = Field(
+        "local", description="local: the bundled model; sentence-transformers needs the extra; openai: EMBEDDING_BASE_URL."
+    )
+    embedding_model: str = Field("all-MiniLM-L6-v2", description="Name of the embedding model.")
+    embedding_base_url: str = Field("", description="OpenAI-compatible embedding endpoint, with /v1; needed for EMBEDDING_PROVIDER=openai.")
+    embedding_api_key: SecretStr = Field(SecretStr(""), description="Key for EMBEDDING_BASE_URL.")
+    embedding_runtime: Literal["auto", "openvino", "onnxruntime"] = Field(
+        "auto", description="auto: OpenVINO in bf16 where the CPU has it, else onnxruntime in int8."
+    )
+    embedding_threads: int = Field(0, ge=0, le=256, description="Cores for embedding; 0: all.")
+
+    # --- the LLM
+    llm_provider: Literal["openai", "anthropic"] = Field(
+        "openai", description="Protocol of the LLM endpoint; openai covers Ollama, LM Studio, vLLM and the like."
+    )
+    llm_base_url: str = Field("", description="LLM endpoint, with /v1; needed unless LLM_MODEL=mock.")
+    llm_api_key: SecretStr = Field(SecretStr(""), description="Key for LLM_BASE_URL; local servers need none.")
+    llm_model: str = Field("mock", description="Name of the LLM; mock: none (keyphrases, extractive answers).")
+    llm_timeout_s: float = Field(120, gt=0, le=3600, description="Longest wait for an LLM's answer, in seconds.")
+    llm_concurrency: int = Field(2, ge=1, le=64, description="LLM calls at once.")
+    context_window: int = Field(8192, ge=1024, le=10_000_000, description="Tokens that the LLM can take in.")
+
+    # --- jobs
+    job_attempts: int = Field(3, ge=1, le=100, description="Attempts before a job is failed.")
+    job_lease_s: float = Field(30, gt=1, le=3600, description="Time after which a silent worker's job is taken over, in seconds.")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return self.max_upload_mb * 1_000_000
+
+    @property
+    def has_llm(self) -> bool:
+        return self.llm_model != "mock"
