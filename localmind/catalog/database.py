@@ -36,7 +36,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A consistent view; sees the open transaction's own writes inside write()."""
+        """Each statement sees what is committed; inside write() also what that transaction wrote."""
         current = self._current.get()
         if current is not None:
             yield current

@@ -66,7 +66,9 @@ revision = sa.Table(  # one content of a source
     sa.Column("chars", sa.BigInteger, nullable=False),
     sa.Column("chunks", sa.Integer, nullable=False),  # how many it should have, once chunked
     sa.Column("notes", Json, nullable=False),
-    sa.Column("missing", sa.Integer, nullable=False),  # chunks whose extraction was given up
+    sa.Column("partial", sa.Boolean, nullable=False),  # pages without text: the notes say which
+    sa.Column("missing", sa.Integer, nullable=False),  # chunks that an LLM has yet to extract, or gave up
+    sa.Column("entities", sa.Integer, nullable=False),
     sa.Column("created_at", Time, nullable=False),
 )
 sa.Index("revision_by_hash", revision.c.tenant, revision.c.content_hash)
@@ -111,7 +113,8 @@ entity = sa.Table(
     sa.Column("mentions", sa.Integer, nullable=False),
 )
 sa.Index("entity_by_key", entity.c.tenant, entity.c.key, unique=True)
-sa.Index("entity_by_mentions", entity.c.tenant, entity.c.mentions)
+# Also what a list sorts and searches by, so that neither reads the rows that it does not show.
+sa.Index("entity_by_mentions", entity.c.tenant, entity.c.mentions.desc(), entity.c.key)
 
 mention = sa.Table(
     "mention",
@@ -119,9 +122,11 @@ mention = sa.Table(
     sa.Column("chunk_pk", BigKey, primary_key=True),
     sa.Column("entity_pk", BigKey, primary_key=True),
     sa.Column("weight", sa.Float, nullable=False),
+    sa.Column("description", sa.Text),  # the chunk's own, so that an entity's does not outlive the chunk that gave it
     sqlite_with_rowid=False,
 )
-sa.Index("mention_by_entity", mention.c.entity_pk, mention.c.chunk_pk)
+# The strongest mentions of an entity that is everywhere are read without the rest.
+sa.Index("mention_by_entity", mention.c.entity_pk, mention.c.weight.desc(), mention.c.chunk_pk)
 
 relation = sa.Table(
     "relation",
@@ -133,9 +138,12 @@ relation = sa.Table(
     sa.Column("type", sa.String(64), nullable=False),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("weight", sa.Float, nullable=False),  # summed over its evidence
+    sa.Column("chunks", sa.Integer, nullable=False),  # how many chunks say so: it goes with the last
 )
 sa.Index("relation_by_ends", relation.c.source_pk, relation.c.target_pk, relation.c.type, unique=True)
-sa.Index("relation_by_target", relation.c.target_pk)
+# The heaviest relations of an entity that has many are read without the rest, and a path without any row.
+sa.Index("relation_by_source", relation.c.source_pk, relation.c.weight.desc(), relation.c.target_pk)
+sa.Index("relation_by_target", relation.c.target_pk, relation.c.weight.desc(), relation.c.source_pk)
 
 evidence = sa.Table(  # which chunks say that a relation is so
     "evidence",
@@ -143,9 +151,9 @@ evidence = sa.Table(  # which chunks say that a relation is so
     sa.Column("chunk_pk", BigKey, primary_key=True),
     sa.Column("relation_pk", BigKey, primary_key=True),
     sa.Column("weight", sa.Float, nullable=False),
+    sa.Column("description", sa.Text),
     sqlite_with_rowid=False,
 )
-sa.Index("evidence_by_relation", evidence.c.relation_pk)
 
 job = sa.Table(
     "job",
@@ -159,7 +167,8 @@ job = sa.Table(
     sa.Column("stage", sa.String(16)),
     sa.Column("progress", sa.Float, nullable=False),
     sa.Column("error", Json),
-    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),  # times a worker took it up since it last got on
+    sa.Column("failures", sa.Integer, nullable=False),  # errors worth a retry, so far
     sa.Column("priority", sa.Integer, nullable=False),  # lower goes first
     sa.Column("cancel", sa.Boolean, nullable=False),
     sa.Column("owner", sa.String(64)),
@@ -168,8 +177,8 @@ job = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
 )
-sa.Index("job_by_status", job.c.status, job.c.priority, job.c.run_after)
-sa.Index("job_by_source", job.c.source_id, job.c.created_at)
+sa.Index("job_by_status", job.c.status, job.c.priority, job.c.id)
+sa.Index("job_by_source", job.c.source_id, job.c.id)
 sa.Index("job_by_tenant", job.c.tenant, job.c.id)
 
 conversation = sa.Table(
