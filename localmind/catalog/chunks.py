@@ -120,6 +120,14 @@ class Chunks:
             for batch in batched(ids):
                 connection.execute(DELETE, {"tenant": tenant, "ids": batch})
 
+    def texts(self, tenant: TenantId, ids: Collection[ChunkId]) -> list[str]:
+        """The texts of those that are there, in no order."""
+        found: list[str] = []
+        with self._db.read() as connection:
+            for batch in batched(ids):
+                found += connection.execute(sa.select(chunk.c.text).where(chunk.c.tenant == tenant, chunk.c.id.in_(batch))).scalars()
+        return found
+
     def of_source(self, tenant: TenantId, source_id: SourceId, *, batch: int = BATCH) -> Iterator[Sequence[Chunk]]:
         """Every chunk of the source in reading order, in batches: to rebuild an index."""
         after = -1

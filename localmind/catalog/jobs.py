@@ -124,6 +124,20 @@ class JobTable:
         with self._db.write() as connection:
             return int(connection.execute(query).rowcount)
 
+    def release(self, owner: str) -> None:
+        """The worker stops: what it had not finished is queued again, and that was nobody's fault."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(job)
+                .where(job.c.owner == owner, job.c.status == JobStatus.RUNNING)
+                .values(status=JobStatus.QUEUED, owner=None, lease_until=None, attempts=job.c.attempts - 1)
+            )
+
+    def failures(self, job_id: JobId) -> int:
+        """Errors worth a retry that the job met so far."""
+        with self._db.read() as connection:
+            return int(connection.execute(sa.select(job.c.failures).where(job.c.id == job_id)).scalar_one())
+
     def progress(self, updates: Mapping[JobId, tuple[str, float]], *, got_on: bool = False) -> None:
         """Stage and progress of jobs. got_on: something durable was done, so a later crash is not this job's fault."""
         if not updates:

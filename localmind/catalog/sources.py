@@ -61,7 +61,7 @@ class SourceTable:
         """Newest first. query: part of the title. Raises BadCursor."""
         wanted = LISTED.where(source.c.tenant == tenant).order_by(source.c.id.desc()).limit(limit + 1)
         if status is not None:
-            wanted = wanted.where(status == STATUS)
+            wanted = wanted.where(STATUS.__eq__(status.value))
         if tag is not None:
             wanted = wanted.where(
                 source.c.id.in_(sa.select(source_tag.c.source_id).where(source_tag.c.tenant == tenant, source_tag.c.tag == tag))
@@ -253,6 +253,10 @@ class SourceTable:
                 )
                 found |= {row.text_hash: row.result for row in connection.execute(query)}
         return found
+
+    def has_extractions(self, tenant: TenantId) -> bool:
+        with self._db.read() as connection:
+            return connection.execute(sa.select(extraction.c.text_hash).where(extraction.c.tenant == tenant).limit(1)).first() is not None
 
     def keep_extractions(self, tenant: TenantId, extractor: str, results: Mapping[str, Any]) -> None:
         rows = [{"tenant": tenant, "text_hash": key, "extractor": extractor, "result": value} for key, value in results.items()]

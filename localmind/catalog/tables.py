@@ -104,7 +104,7 @@ entity = sa.Table(
     "entity",
     metadata,
     sa.Column("pk", BigKey, primary_key=True, autoincrement=True),
-    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),  # of tenant and key: a key is looked up by it
     sa.Column("tenant", sa.String(64), nullable=False),
     sa.Column("key", sa.Text, nullable=False),  # entity_key(name)
     sa.Column("name", sa.Text, nullable=False),
@@ -112,7 +112,6 @@ entity = sa.Table(
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("mentions", sa.Integer, nullable=False),
 )
-sa.Index("entity_by_key", entity.c.tenant, entity.c.key, unique=True)
 # Also what a list sorts and searches by, so that neither reads the rows that it does not show.
 sa.Index("entity_by_mentions", entity.c.tenant, entity.c.mentions.desc(), entity.c.key)
 

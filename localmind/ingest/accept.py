@@ -106,7 +106,7 @@ class Accept:
         placed: dict[str, int] = {}
         new_sources: list[dict[str, Any]] = []
         for item in stored:
-            same = by_uri.get(item.incoming.uri)
+            same = by_uri.get(item.incoming.uri) if item.incoming.uri else None
             identity = item.incoming.uri or item.content_hash
             if same is None and item.content_hash and item.incoming.kind != "part":
                 same = by_hash.get(item.content_hash)

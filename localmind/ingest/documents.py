@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import asdict
+from typing import Any
 
 from localmind.blobs.port import Blobs
 from localmind.catalog.sources import Revision
@@ -23,10 +24,12 @@ def load(blobs: Blobs, revision: Revision) -> Document:
     Raises NotFound where it was never read.
     """
     if revision.document_key is not None:
-        fields = json.loads(zlib.decompress(blobs.read(revision.tenant, revision.document_key)))
+        fields: dict[str, Any] = json.loads(zlib.decompress(blobs.read(revision.tenant, revision.document_key)))
         fields["pages"] = tuple(Page(**page) for page in fields["pages"])
         fields["headings"] = tuple(Heading(**heading) for heading in fields["headings"])
-        return Document(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        for name in ("empty_pages", "ocr_pages", "notes"):
+            fields[name] = tuple(fields[name])
+        return Document(**fields)
     if revision.kind in ("text", "guide"):
         from localmind.readers.sandbox import read_text
 

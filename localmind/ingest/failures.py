@@ -1,0 +1,63 @@
+"""What becomes of a job that went wrong: another try later, or its end with an error that a person can act on."""
+
+from __future__ import annotations
+
+import structlog
+
+from localmind.catalog.jobs import Claim
+from localmind.errors import Cancelled, LocalMindError
+from localmind.ingest.store import Store
+from localmind.ingest.work import job_error
+from localmind.model import Job, JobStatus
+from localmind.operations import metrics
+
+CRASHES = 10
+"""Times that a job may be begun without getting on before it is taken for the cause of the crashes."""
+
+BACKOFF_S = 2.0
+MAX_BACKOFF_S = 300.0
+
+
+class CrashLoop(LocalMindError): ...
+
+
+class Failures:
+    def __init__(self, store: Store, *, attempts: int) -> None:
+        self._store, self._attempts = store, attempts
+
+    def check_attempts(self, claim: Claim) -> None:
+        """Raises CrashLoop for a job that brought the worker down time and again."""
+        if claim.attempts > CRASHES:
+            raise CrashLoop(
+                f"The worker ended {CRASHES} times while it worked on this file.",
+                hint="Put the file in again in another format, and report it with the service's log.",
+            )
+
+    def give_up(self, job: Job, error: BaseException | None, *, cancelled: bool = False) -> None:
+        """Postpone the job, or end it and take back what it staged."""
+        log = structlog.get_logger(__name__)
+        if cancelled or isinstance(error, Cancelled):
+            self._take_back(job)
+            self._store.catalog.jobs.finish([job.id], JobStatus.CANCELLED, error=job_error(Cancelled("The job was cancelled."), job.stage))
+            return
+        assert error is not None
+        stage = self._store.catalog.jobs.get(job.tenant, job.id).stage
+        facts = job_error(error, stage)
+        known = isinstance(error, LocalMindError)
+        log.warning("job_failed", job_id=job.id, kind=job.kind, stage=stage, error_type=facts["type"], exc_info=None if known else error)
+        failures = self._store.catalog.jobs.failures(job.id) + 1
+        if (isinstance(error, LocalMindError) and error.retryable and failures < self._attempts) or job.kind == "delete":
+            delay_s = min(BACKOFF_S * 2 ** (failures - 1), MAX_BACKOFF_S)  # a delete is never given up: it was promised
+            self._store.catalog.jobs.postpone(job.id, delay_s=delay_s, error=facts)
+            return
+        metrics.ingestion_failures_total.labels(facts["type"]).inc()
+        self._take_back(job)
+        self._store.catalog.jobs.finish([job.id], JobStatus.FAILED, error=facts)
+
+    def _take_back(self, job: Job) -> None:
+        """Clear what the version staged, unless a newer one will use it."""
+        if job.source_id is None:
+            return
+        revision = self._store.catalog.sources.revision(job.tenant, job.source_id, job.version)
+        if revision.latest == job.version and revision.visible < job.version:
+            self._store.discard(job.tenant, job.source_id)

@@ -1,0 +1,310 @@
+"""The worker: claimed jobs run through read, chunk, embed, extract and write side by side, with bounded memory.
+
+    prepare (one thread a reader)  ->  pump  ->  embed  ->  write  ->  (enrich, with an LLM)
+
+Chunks of many documents share a batch, so that a thousand notes cost what one long document costs, and turns go round, so that a
+note does not wait for a manual. Between stages stand queues of one batch: a slow stage holds the ones before it.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from localmind.catalog.jobs import Claim
+from localmind.chunking import embedding_text
+from localmind.embedding.port import Embedder
+from localmind.errors import Unavailable
+from localmind.extraction.port import Extractor, Passage
+from localmind.ids import random_id
+from localmind.ingest.active import Active, Batch
+from localmind.ingest.enrich import Enrich
+from localmind.ingest.events import Changes
+from localmind.ingest.failures import Failures
+from localmind.ingest.store import Store, Written
+from localmind.ingest.work import Work
+from localmind.model import Job, JobId, JobStatus, SourceId, TenantId
+from localmind.operations import metrics
+
+CLAIM = 32
+"""Jobs taken at once."""
+
+LOOK_S = 1.0
+"""How long a job that another process queued may go unseen."""
+
+FULLER_S = 0.05
+"""How long a batch waits for more chunks while the embedder is busy anyway."""
+
+REPORT_S = 0.5
+"""A job's progress is written, and a cancel noticed, at most this often."""
+
+TIDY_S = 2.0
+TIDY_ROWS = 50_000
+"""How often the tidy thread looks; rows after which it does not wait for a rest."""
+
+Prepare = Callable[[Job, int], Work | None]
+
+
+class Pipeline:
+    """Threads that work the jobs table off until close()."""
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        extractor: Extractor,
+        *,
+        changes: Changes,
+        failures: Failures,
+        readers: int,
+        lease_s: float,
+        enrich: Enrich | None = None,
+    ) -> None:
+        self._store, self._embedder, self._extractor, self._enrich = store, embedder, extractor, enrich
+        self._jobs, self._changes, self._lease_s, self._readers = store.catalog.jobs, changes, lease_s, readers
+        self._failures = failures
+        self.owner = random_id()
+        self._active = Active()
+        self._claims: deque[Claim] = deque()
+        self._claiming = threading.Lock()
+        self._preparing: dict[JobId, Job] = {}
+        self._cancelled: set[JobId] = set()
+        self._reported: dict[JobId, float] = {}
+        self._to_embed: queue.Queue[Batch | None] = queue.Queue(1)
+        self._to_write: queue.Queue[Batch | None] = queue.Queue(1)
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._untidy: dict[TenantId, int] = {}
+
+    # --- life
+
+    def start(self, prepare: Prepare) -> None:
+        loops: list[tuple[str, Callable[[], None]]] = [
+            *((f"prepare-{n}", lambda: self._prepare_loop(prepare)) for n in range(self._readers)),
+            ("pump", self._pump_loop),
+            ("embed", self._embed_loop),
+            ("write", self._write_loop),
+            ("heartbeat", self._heartbeat_loop),
+            ("tidy", self._tidy_loop),
+        ]
+        self._threads = [threading.Thread(target=loop, name=f"ingest-{name}", daemon=True) for name, loop in loops]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self, timeout_s: float = 10) -> None:
+        """Stop at the next step; what is not done is queued again, and goes on from where it is at the next start."""
+        self._stopping.set()
+        self.wake()
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if self._threads:
+            self._jobs.release(self.owner)
+        self._threads = []
+
+    def wake(self) -> None:
+        """Work was queued."""
+        self._wake.set()
+
+    @property
+    def is_alive(self) -> bool:
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+
+    def report(self, job: Job, stage: str, progress: float) -> None:
+        """A stage moved on, without anything durable."""
+        now = time.monotonic()
+        if now - self._reported.get(job.id, 0) >= REPORT_S:
+            self._reported[job.id] = now
+            self._jobs.progress({job.id: (stage, progress)})
+            self._changes.announce()
+
+    def is_cancelled(self, job: Job) -> bool:
+        """Whether a stage should give up on the job now."""
+        return self._stopping.is_set() or job.id in self._cancelled
+
+    # --- prepare
+
+    def _prepare_loop(self, prepare: Prepare) -> None:
+        while not self._stopping.is_set():
+            try:
+                claim = self._next_claim()
+                if claim is None:
+                    continue
+                if claim.job.kind == "delete":
+                    self._delete(claim)
+                else:
+                    self._prepare(prepare, claim)
+            except Exception as error:  # the catalog is away or full: the job's lease or the next try brings it back
+                _log_fault("prepare", error)
+                self._stopping.wait(LOOK_S)
+            self._changes.announce()
+
+    def _next_claim(self) -> Claim | None:
+        if not self._active.wait_for_room(LOOK_S):
+            return None
+        with self._claiming:
+            if not self._claims:
+                self._wake.clear()
+                self._claims.extend(self._jobs.claim(self.owner, limit=CLAIM, lease_s=self._lease_s))
+            if self._claims:
+                return self._claims.popleft()
+        self._wake.wait(LOOK_S)
+        return None
+
+    def _prepare(self, prepare: Prepare, claim: Claim) -> None:
+        job = claim.job
+        self._preparing[job.id] = job
+        try:
+            self._failures.check_attempts(claim)
+            work = prepare(job, claim.attempts)
+        except Exception as error:
+            if not self._stopping.is_set():
+                self._failures.give_up(job, error, cancelled=job.id in self._cancelled)
+            return
+        finally:
+            self._preparing.pop(job.id, None)
+            self._reported.pop(job.id, None)
+        if work is not None:
+            self._active.admit(work)
+
+    def _delete(self, claim: Claim) -> None:
+        """Deletes that were claimed together are done together."""
+        tenant = claim.job.tenant
+        with self._claiming:
+            others = [other for other in self._claims if other.job.kind == "delete" and other.job.tenant == tenant]
+            for other in others:
+                self._claims.remove(other)
+        jobs = [each.job for each in (claim, *others)]
+        sources: list[SourceId] = [job.source_id for job in jobs if job.source_id is not None]
+        try:
+            self._store.remove(tenant, sources, [job.id for job in jobs])
+        except Exception as error:
+            for job in jobs:
+                self._failures.give_up(job, error)
+        else:
+            self._untidy[tenant] = self._untidy.get(tenant, 0) + len(sources)
+
+    # --- pump, embed, write
+
+    def _pump_loop(self) -> None:
+        while not self._stopping.is_set():
+            if not self._active.wait_for_turns(LOOK_S):
+                continue
+            batch = Batch()
+            self._active.take_turns(batch)
+            while batch.room and not self._to_embed.empty() and not self._stopping.is_set():
+                self._active.wait_for_turns(FULLER_S)
+                self._active.take_turns(batch)
+            if batch.items or batch.ended:
+                self._pass_on(self._to_embed, batch)
+        self._pass_on(self._to_embed, None)
+
+    def _embed_loop(self) -> None:
+        while (batch := self._to_embed.get()) is not None:
+            if batch.items:
+                try:
+                    texts = [embedding_text(work.title, chunk.heading, chunk.text) for work, chunk in batch.items]
+                    batch.vectors = self._embedder.embed_documents(texts)
+                except Exception as error:
+                    _log_fault("embed", error)
+                    self._active.fail(batch, error)
+            self._pass_on(self._to_write, batch)
+        self._pass_on(self._to_write, None)
+
+    def _write_loop(self) -> None:
+        while (batch := self._to_write.get()) is not None:
+            ending = self._active.settle(batch)
+            try:
+                self._write(batch, ending)
+            except Exception as error:
+                _log_fault("write", error)
+                self._active.fail(batch, error)
+            for work in ending:
+                self._leave(work)
+            self._changes.announce()
+
+    def _write(self, batch: Batch, ending: list[Work]) -> None:
+        places = [at for at, (work, _) in enumerate(batch.items) if not work.is_lost]
+        kept = [batch.items[at] for at in places]
+        found = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in kept])
+        items = [Written(work, chunk, result.extraction) for (work, chunk), result in zip(kept, found, strict=True)]
+        vectors = batch.vectors if batch.vectors is None or len(kept) == len(batch.items) else batch.vectors[places]
+        self._store.write(items, vectors, [work for work in ending if not work.is_lost], enrich=self._enrich is not None)
+        metrics.chunks_created_total.inc(len(items))
+        for item in items:
+            tenant = item.work.job.tenant
+            self._untidy[tenant] = self._untidy.get(tenant, 0) + 1
+
+    def _leave(self, work: Work) -> None:
+        """The work is over: finish what its commit left, or give it up; make room for another."""
+        job = work.job
+        try:
+            if work.is_lost:
+                self._failures.give_up(job, work.failed, cancelled=work.cancelled)
+            else:
+                self._finish(work)
+        except Exception as error:  # the job stays running until its lease ends, and then goes on after its commit
+            _log_fault("finish", error)
+            with suppress(Exception):
+                self._failures.give_up(job, error if isinstance(error, Unavailable) else Unavailable(str(error)))
+        self._active.remove(work)
+        self._cancelled.discard(job.id)
+
+    def _finish(self, work: Work) -> None:
+        has_leftovers = self._store.has_leftovers(work)
+        if has_leftovers:
+            self._store.clear_leftovers(work.job.tenant, work.revision.source_id, work.job.version)
+        if self._enrich is not None:
+            self._enrich.submit(work.job)
+        elif has_leftovers:
+            self._jobs.finish([work.job.id], JobStatus.SUCCEEDED)
+        metrics.ingestion_duration_seconds.labels(work.revision.kind).observe(time.time() - work.job.created_at.timestamp())
+
+    # --- beside
+
+    def _heartbeat_loop(self) -> None:
+        """Keeps the leases, and finds out what was cancelled."""
+        beat = time.monotonic()
+        while not self._stopping.wait(REPORT_S):
+            working = [*self._preparing, *self._active.job_ids(), *(self._enrich.job_ids() if self._enrich else ())]
+            with suppress(Exception):  # the database is away: the next beat tries again, and the lease covers a few
+                if time.monotonic() - beat > self._lease_s / 3:
+                    beat = time.monotonic()
+                    self._jobs.release_lost()
+                    self._jobs.heartbeat(self.owner, lease_s=self._lease_s)
+                cancelled = self._jobs.cancelled(working) if working else set()
+                self._cancelled |= cancelled
+                self._active.cancel(cancelled)
+
+    def _tidy_loop(self) -> None:
+        """Lets the vector index compact itself: at rest, or after many rows."""
+        while not self._stopping.wait(TIDY_S):
+            is_resting = not self._preparing and not self._active.job_ids()
+            for tenant, rows in list(self._untidy.items()):
+                if rows >= TIDY_ROWS or (is_resting and rows > 0):
+                    self._untidy[tenant] = 0
+                    try:
+                        self._store.vectors.optimize(tenant)
+                    except Exception as error:
+                        _log_fault("tidy", error)
+
+    def _pass_on(self, target: queue.Queue[Batch | None], item: Batch | None) -> None:
+        """Waits for the next stage; when stopping, batches are dropped (their jobs go on at the next start)."""
+        while True:
+            try:
+                target.put(item, timeout=LOOK_S)
+            except queue.Full:
+                if not (self._stopping.is_set() and item is not None):
+                    continue
+            return
+
+
+def _log_fault(stage: str, error: Exception) -> None:
+    structlog.get_logger(__name__).warning("pipeline_fault", stage=stage, error_type=type(error).__name__, exc_info=error)

@@ -1,0 +1,179 @@
+"""The first stage: a claimed job's bytes become a document and a plan of its chunks; a container becomes sources of its own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import islice
+
+from localmind.blobs.port import Blobs
+from localmind.catalog.catalog import Catalog
+from localmind.catalog.sources import Revision
+from localmind.chunking import chunk
+from localmind.embedding.port import Tokenizer
+from localmind.errors import Cancelled, NoText
+from localmind.ingest import documents
+from localmind.ingest.accept import UNFETCHED, Accept, Incoming
+from localmind.ingest.sources import TEXT_MEDIA_TYPE
+from localmind.ingest.store import Store
+from localmind.ingest.work import READ_SHARE, Work
+from localmind.model import Document, Job, JobStatus, Part, Stage
+from localmind.readers.fetch import fetch
+from localmind.readers.sandbox import Readers
+
+PARTS_A_TRANSACTION = 200
+
+FETCH_TIMEOUT_S = 60
+
+
+class Prepare:
+    """Called by several threads at once, for different jobs."""
+
+    def __init__(
+        self,
+        store: Store,
+        accept: Accept,
+        readers: Readers,
+        tokenizer: Tokenizer,
+        *,
+        chunk_tokens: int,
+        overlap_tokens: int,
+        max_bytes: int,
+        report: Callable[[Job, str, float], None],
+        is_cancelled: Callable[[Job], bool],
+    ) -> None:
+        self._store, self._accept, self._readers, self._tokenizer = store, accept, readers, tokenizer
+        self._chunk_tokens, self._overlap_tokens, self._max_bytes = chunk_tokens, overlap_tokens, max_bytes
+        self._report, self._is_cancelled = report, is_cancelled
+
+    @property
+    def _catalog(self) -> Catalog:
+        return self._store.catalog
+
+    @property
+    def _blobs(self) -> Blobs:
+        return self._store.blobs
+
+    def __call__(self, job: Job, attempts: int) -> Work | None:
+        """The work that the job asks for; None where there is nothing left to embed and the job is over.
+
+        Raises the reader's errors, and Cancelled.
+        """
+        assert job.source_id is not None
+        revision = self._catalog.sources.revision(job.tenant, job.source_id, job.version)
+        if revision.visible >= job.version:  # a kill came between the version's appearance and the job's end
+            return self._resume_after_commit(job, revision)
+        if attempts > 1:
+            self._store.sweep_vectors(job.tenant, job.source_id)
+        if revision.blob_key == UNFETCHED:
+            revision = self._fetch(job, revision)
+        if revision.document_key is None and revision.media_type != TEXT_MEDIA_TYPE:
+            revision = self._read(job, revision)
+            if revision.kind == "archive":
+                self._catalog.jobs.finish([job.id], JobStatus.SUCCEEDED)
+                return None
+        document = documents.load(self._blobs, revision)
+        return self._plan(job, revision, document)
+
+    def _resume_after_commit(self, job: Job, revision: Revision) -> Work:
+        """A work without chunks left: what remains is to clear up, and to enrich."""
+        source = revision.source_id
+        present = self._catalog.chunks.places(job.tenant, source)
+        work = Work(job, revision, revision.title, Document("", revision.media_type), iter(()), present, exhausted=True)
+        work.places = dict(present)
+        return work
+
+    def _plan(self, job: Job, revision: Revision, document: Document) -> Work:
+        source = revision.source_id
+        title = revision.title
+        if revision.visible == 0 and revision.kind in ("file", "url") and document.title:
+            title = document.title
+        rows = {
+            "source_id": source,
+            "version": job.version,
+            "pages": len(document.pages) or None,
+            "chars": len(document.text),
+            "notes": list(document.notes),
+            "partial": bool(document.empty_pages),
+        }
+        self._catalog.sources.update_revision([rows])
+        chunks = chunk(
+            document,
+            self._tokenizer,
+            source_id=source,
+            tenant=job.tenant,
+            title=title,
+            max_tokens=self._chunk_tokens,
+            overlap_tokens=self._overlap_tokens,
+        )
+        present = self._catalog.chunks.places(job.tenant, source) if revision.latest > 1 or job.attempts else {}
+        return Work(job, revision, title, document, chunks, present)
+
+    # --- reading
+
+    def _read(self, job: Job, revision: Revision) -> Revision:
+        """Read the file in a child process and keep the document, so that it is read once."""
+        filename = revision.filename or ""
+        with self._blobs.local_file(job.tenant, revision.blob_key) as path:
+            media_type = self._readers.detect(path, filename=filename)
+            parts = self._readers.parts(path, filename=filename)
+            if parts is not None:
+                return self._fan_out(job, revision, media_type, parts)
+
+            def on_progress(done: int, total: int) -> None:
+                self._report(job, Stage.READ, READ_SHARE * done / max(total, 1))
+
+            document = self._readers.read(path, filename=filename, on_progress=on_progress, cancelled=lambda: self._is_cancelled(job))
+        if not document.text.strip():
+            raise NoText(f"{filename or revision.title!r} holds no text.", hint="Put in a file with text, or a scan that OCR can read.")
+        key = documents.save(self._blobs, job.tenant, document)
+        changes = {"document_key": key, "media_type": document.media_type}
+        self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
+        return replace(revision, document_key=key, media_type=document.media_type)
+
+    def _fan_out(self, job: Job, revision: Revision, media_type: str, parts: Iterable[Part]) -> Revision:
+        """Accept each part as a source; parts that did not change since an earlier export are left alone."""
+        iterator = iter(parts)
+        count = 0
+        while batch := list(islice(iterator, PARTS_A_TRANSACTION)):
+            if self._is_cancelled(job):
+                raise Cancelled("The job was cancelled.")
+            self._accept(job.tenant, [_incoming(part, revision) for part in batch], bulk=True)
+            count += len(batch)
+            self._report(job, Stage.READ, 0.5)
+        if count == 0:
+            raise NoText(
+                f"{revision.filename or revision.title!r} holds no conversation with a turn in it.", hint="Export your data again and put in that file."
+            )
+        with self._catalog.database.write():
+            self._catalog.sources.update(job.tenant, revision.source_id, kind="archive")
+            row = {
+                "source_id": revision.source_id,
+                "version": job.version,
+                "media_type": media_type,
+                "notes": [f"{count} documents came out of this file; each is a source of its own."],
+            }
+            self._catalog.sources.update_revision([row])
+            self._catalog.sources.show([(revision.source_id, job.version)])
+        return replace(revision, kind="archive", media_type=media_type)
+
+    def _fetch(self, job: Job, revision: Revision) -> Revision:
+        fetched = fetch(revision.uri or "", max_bytes=self._max_bytes, timeout_s=FETCH_TIMEOUT_S)
+        key, size = self._blobs.put(job.tenant, io.BytesIO(fetched.data))
+        changes = {"blob_key": key, "content_hash": key, "size_bytes": size, "filename": fetched.filename}
+        self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
+        return replace(revision, blob_key=key, content_hash=key, size_bytes=size, filename=fetched.filename)
+
+
+def _incoming(part: Part, container: Revision) -> Incoming:
+    return Incoming(
+        title=part.title,
+        kind="part",
+        data=io.BytesIO(part.data),
+        uri=part.uri,
+        media_type=part.media_type,
+        parent_id=container.source_id,
+    )
+
+

@@ -1,0 +1,147 @@
+"""Writes chunks to every store and takes them back, in an order that a kill can interrupt anywhere.
+
+Vectors lie outside the catalog, so: they are written before the catalog's rows (a row without a vector would be a lie, a vector
+without a row is invisible and found again by its source), and deleted after them. Text and graph join the catalog's transaction
+where they live in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from localmind.blobs.port import Blobs
+from localmind.catalog.catalog import Catalog
+from localmind.catalog.chunks import batched
+from localmind.graph.port import Graph
+from localmind.ids import text_hash
+from localmind.ingest.work import Work
+from localmind.model import Chunk, ChunkId, Extraction, JobId, JobStatus, SourceId, TenantId
+from localmind.text.port import TextIndex
+from localmind.vectors.port import VectorKey, Vectors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHUNKS_A_TRANSACTION = 2000
+"""Deletes let other writers in between batches of this many chunks (about 0.1 s)."""
+
+
+class Written(NamedTuple):
+    """A chunk with all that the stores need of it."""
+
+    work: Work
+    chunk: Chunk
+    extraction: Extraction
+
+
+class Store:
+    def __init__(self, catalog: Catalog, blobs: Blobs, vectors: Vectors, text: TextIndex, graph: Graph) -> None:
+        self.catalog, self.blobs, self.vectors, self.text, self.graph = catalog, blobs, vectors, text, graph
+
+    # --- forward
+
+    def write(self, items: Sequence[Written], vectors: NDArray[np.float32] | None, finished: Sequence[Work], *, enrich: bool) -> None:
+        """Store chunks (invisible yet) and let the finished works appear; vectors: (len(items), dim), in order; None without items."""
+        by_tenant: dict[TenantId, list[int]] = defaultdict(list)
+        for at, item in enumerate(items):
+            by_tenant[item.work.job.tenant].append(at)
+        for tenant, places in by_tenant.items():
+            assert vectors is not None
+            keys = [VectorKey(items[at].chunk.id, items[at].chunk.source_id) for at in places]
+            self.vectors.append(tenant, keys, vectors[places] if len(places) < len(items) else vectors)
+        with self.catalog.database.write():
+            for tenant, places in by_tenant.items():
+                self._index(tenant, [items[at] for at in places])
+            self.catalog.jobs.progress({work.job.id: (work.stage, work.progress) for work in {i.work: None for i in items}}, got_on=True)
+            for work in finished:
+                self._show(work, enrich=enrich)
+
+    def _index(self, tenant: TenantId, items: Sequence[Written]) -> None:
+        self.catalog.chunks.stage(tenant, [(item.chunk, item.work.job.version) for item in items])
+        self.text.write(tenant, [(item.work.title, item.chunk) for item in items])
+        self.graph.write(tenant, [(item.chunk.source_id, item.chunk.id, item.extraction) for item in items])
+
+    def _show(self, work: Work, *, enrich: bool) -> None:
+        """The one step in which a version appears; the job is over unless something of the old version is left to clear."""
+        job, source = work.job, work.job.source_id
+        assert source is not None
+        stale = work.present.keys() - work.places.keys()
+        self._drop_rows(job.tenant, stale)
+        self.catalog.chunks.move({key: place for key, place in work.places.items() if work.present.get(key, place) != place})
+        self.catalog.sources.show([(source, job.version)])
+        if work.revision.visible == 0 and work.title != work.revision.title:
+            self.catalog.sources.update(job.tenant, source, title=work.title)
+        self.catalog.sources.update_revision(
+            [
+                {
+                    "source_id": source,
+                    "version": job.version,
+                    "chunks": len(work.places),
+                    "missing": len(work.places) if enrich else 0,
+                    "entities": self.graph.count_entities(job.tenant, source=source) if work.places else 0,
+                }
+            ]
+        )
+        if not enrich and not self.has_leftovers(work):
+            self.catalog.jobs.finish([job.id], JobStatus.SUCCEEDED)
+
+    @staticmethod
+    def has_leftovers(work: Work) -> bool:
+        """Whether the version before it left something to clear after the new one appeared."""
+        return work.revision.visible > 0 or bool(work.present)
+
+    def clear_leftovers(self, tenant: TenantId, source: SourceId, version: int) -> None:
+        """After a version appeared: vectors of chunks that are gone, old revisions and blobs that nothing needs."""
+        self.sweep_vectors(tenant, source)
+        with self.catalog.database.write():
+            for key in self.catalog.sources.drop_old_revisions(tenant, source, keep_from=version):
+                self.blobs.delete(tenant, key)
+
+    # --- back
+
+    def sweep_vectors(self, tenant: TenantId, source: SourceId) -> None:
+        """Delete the source's vectors that no row stands for: of a batch that a kill cut off, or of chunks that are gone."""
+        known = self.catalog.chunks.ids_of(tenant, source)
+        for keys in self.vectors.keys(tenant, source=source):
+            orphans = [key.chunk_id for key in keys if key.chunk_id not in known]
+            if orphans:
+                self.vectors.delete(tenant, orphans)
+
+    def discard(self, tenant: TenantId, source: SourceId) -> None:
+        """Take back what was staged for a version that will not appear."""
+        self._drop_in_batches(tenant, self.catalog.chunks.staged_ids(tenant, source))
+        self.sweep_vectors(tenant, source)
+
+    def remove(self, tenant: TenantId, sources: Sequence[SourceId], jobs: Sequence[JobId]) -> None:
+        """Remove hidden sources from every store and finish their jobs. Safe to run again after a kill."""
+        for source in sources:
+            self._drop_in_batches(tenant, list(self.catalog.chunks.ids_of(tenant, source)))
+        self.vectors.delete_sources(tenant, sources)
+        with self.catalog.database.write():
+            # Blobs go inside the transaction: an upload of the same content waits for it, and then sees whether they are there.
+            for source in sources:
+                for key in self.catalog.sources.drop(tenant, source):
+                    self.blobs.delete(tenant, key)
+            self.catalog.jobs.finish(jobs, JobStatus.SUCCEEDED)
+
+    def _drop_in_batches(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
+        for batch in batched(ids, CHUNKS_A_TRANSACTION):
+            with self.catalog.database.write():
+                self._drop_rows(tenant, batch)
+            time.sleep(0)  # let a waiting writer in
+
+    def _drop_rows(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
+        """Out of text, graph, the extraction cache and the catalog, in one transaction."""
+        if not ids:
+            return
+        ids = list(ids)
+        with self.catalog.database.write():
+            self.text.delete(tenant, ids)
+            self.graph.delete(tenant, ids)
+            if self.catalog.sources.has_extractions(tenant):
+                self.catalog.sources.forget_extractions(tenant, [text_hash(text) for text in self.catalog.chunks.texts(tenant, ids)])
+            self.catalog.chunks.delete(tenant, ids)
