@@ -1,0 +1,116 @@
+"""Builds what the LLM is asked: the rules, the passages as data, the question; fitted into the context window.
+
+The rules are files under prompts/, with a version in their names, so that a stored answer can be traced to its prompt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from localmind.chat import markers
+from localmind.errors import InvalidInput
+from localmind.ids import text_hash
+from localmind.llm.port import Turn
+from localmind.model import Hit, Message
+
+ANSWER = "answer.v1"
+REWRITING = "rewriting.v1"
+
+MAX_ANSWER_TOKENS = 1024
+MAX_HISTORY = 4
+"""Earlier messages that the model sees, at most."""
+
+TURN_TOKENS = 8
+"""What a chat template puts around a turn, rounded up."""
+
+LEAST_PASSAGE_TOKENS = 48
+"""A passage of which less would be left is left out."""
+
+
+class Prompt(NamedTuple):
+    """passages: those that fitted in, in the order of their numbers, from 1."""
+
+    turns: tuple[Turn, ...]
+    passages: tuple[Hit, ...]
+    max_tokens: int
+
+
+def build(question: str, hits: Sequence[Hit], history: Sequence[Message], *, context_tokens: int) -> Prompt:
+    """hits: best first. history: oldest first. Raises InvalidInput where the question alone fills the window."""
+    max_tokens = min(MAX_ANSWER_TOKENS, context_tokens // 4)
+    rules = instructions(ANSWER)
+    room = context_tokens - max_tokens - _turn_tokens(rules) - _turn_tokens(question)
+    if room < LEAST_PASSAGE_TOKENS:
+        raise InvalidInput(
+            "The message is too long for the model's context window.",
+            hint=f"Shorten it, or raise CONTEXT_WINDOW (now {context_tokens}) where the model takes more.",
+        )
+    earlier = _history(history, tokens=room // 4)
+    room -= sum(_turn_tokens(turn.content) for turn in earlier)
+    body, passages = _passages(hits, tokens=room)
+    turns = (Turn("system", rules), *earlier, Turn("user", f"{body}\n\nQuestion: {question}"))
+    return Prompt(turns, passages, max_tokens)
+
+
+@cache
+def instructions(name: str) -> str:
+    """The text of a prompt file."""
+    return (files("localmind.chat") / "prompts" / f"{name}.md").read_text("utf-8").strip()
+
+
+def estimated_tokens(text: str) -> int:
+    """Rounded up for every tokenizer in use: three bytes a token, so 3 letters of English, 1.5 of Greek, 1 of Chinese."""
+    return -(-len(text.encode("utf-8", "replace")) // 3)
+
+
+def _turn_tokens(content: str) -> int:
+    return estimated_tokens(content) + TURN_TOKENS
+
+
+def _history(history: Sequence[Message], *, tokens: int) -> list[Turn]:
+    """The latest messages that fit, oldest first. Their [n] are taken out: they meant other passages."""
+    turns: list[Turn] = []
+    for message in reversed(history[-MAX_HISTORY:]):
+        turn = Turn(message.role, markers.without(message.text))
+        tokens -= _turn_tokens(turn.content)
+        if tokens < 0:
+            break
+        turns.append(turn)
+    return turns[::-1]
+
+
+def _passages(hits: Sequence[Hit], *, tokens: int) -> tuple[str, tuple[Hit, ...]]:
+    """The passages between tags that nothing in them can close, and the hits that fitted in; the last may be cut short."""
+    # The tag's name is a hash over everything inside, so no text can contain the tag that encloses it.
+    tag = f"passage-{text_hash(''.join(hit.title + hit.text for hit in hits))[:10]}"
+    blocks: list[str] = []
+    for n, hit in enumerate(hits, 1):
+        opening, closing = f"<{tag} {_attributes(n, hit)}>\n", f"\n</{tag}>\n"
+        left = tokens - estimated_tokens(opening + closing)
+        text = hit.text if estimated_tokens(hit.text) <= left else _cut(hit.text, left)
+        if not text:
+            break
+        blocks.append(opening + text + closing)
+        tokens = left - estimated_tokens(text)
+    return "".join(blocks).strip(), tuple(hits[: len(blocks)])
+
+
+def _attributes(n: int, hit: Hit) -> str:
+    """Values as JSON strings on one line, so that a title can't end its attribute."""
+    title = json.dumps(hit.title[:200], ensure_ascii=False)
+    section = f" section={json.dumps(hit.heading[:200], ensure_ascii=False)}" if hit.heading else ""
+    page = f' page="{hit.page}"' if hit.page is not None else ""
+    return f'number="{n}" title={title}{section}{page}'
+
+
+def _cut(text: str, tokens: int) -> str:
+    """The beginning of a text, to the end of a word; "" where too little would be left."""
+    if tokens < LEAST_PASSAGE_TOKENS:
+        return ""
+    beginning = text.encode("utf-8", "replace")[: tokens * 3].decode("utf-8", "ignore")
+    words, space, _ = beginning.rpartition(" ")
+    return words if space else beginning

@@ -1,0 +1,215 @@
+"""Chat: a question in, an answer with citations out, kept in its conversation.
+
+With an LLM the answer is written from the passages that search finds; without one, or when it is away, it is put together
+from their sentences.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from localmind.chat import extractive, prompt, reasoning, rewriting
+from localmind.chat.citations import CitedText
+from localmind.chat.cleaning import cleaned
+from localmind.chat.events import Citations, Done, Event, Token
+from localmind.chat.rewriting import Question
+from localmind.errors import ConfigurationError, InvalidInput, LLMUnavailable, NotFound
+from localmind.llm.port import LLM
+from localmind.model import Answer, Hit, Message, Mode, SearchResult, SourceId, TenantId, Usage
+
+if TYPE_CHECKING:
+    from localmind.chat.conversations import Conversations
+    from localmind.embedding.port import Embedder
+
+MAX_MESSAGE_CHARS = 10_000
+
+NOT_ANSWERED = "Your sources don't answer this question: ask it in other words, or add a document that covers it."
+INTERRUPTED = "The language model stopped answering here; this is what the sources say:"
+
+log = structlog.get_logger()
+
+
+class Searches(Protocol):
+    """What chat needs of retrieval."""
+
+    def search(
+        self,
+        tenant: TenantId,
+        query: str,
+        *,
+        mode: Mode = Mode.HYBRID,
+        limit: int = 10,
+        source_ids: Collection[SourceId] | None = None,
+        tags: Collection[str] | None = None,
+    ) -> SearchResult: ...
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer in the making."""
+
+    text: CitedText
+    usage: Usage
+    degraded: set[str] = field(default_factory=set)
+
+
+class Chat:
+    def __init__(
+        self,
+        search: Searches,
+        conversations: Conversations,
+        embedder: Embedder,
+        llm: LLM | None,
+        *,
+        context_tokens: int,
+        passages: int = 8,
+    ) -> None:
+        """context_tokens: what the LLM can take in. passages: how many chunks an answer is made from, at most."""
+        self._search = search
+        self._conversations = conversations
+        self._embedder = embedder
+        self._llm = llm
+        self._context_tokens = context_tokens
+        self._limit = passages
+
+    def answer(
+        self,
+        tenant: TenantId,
+        message: str,
+        *,
+        conversation_id: str | None = None,
+        mode: Mode = Mode.HYBRID,
+        source_ids: Collection[SourceId] | None = None,
+        tags: Collection[str] | None = None,
+    ) -> Answer:
+        """The whole answer. Raises InvalidInput, NotFound (the conversation), StoreUnavailable; never because the LLM is away.
+
+        Without a conversation_id a conversation is begun. source_ids and tags restrict what the answer may come from.
+        """
+        events = self.stream(tenant, message, conversation_id=conversation_id, mode=mode, source_ids=source_ids, tags=tags)
+        return next(event.answer for event in events if isinstance(event, Done))
+
+    def stream(
+        self,
+        tenant: TenantId,
+        message: str,
+        *,
+        conversation_id: str | None = None,
+        mode: Mode = Mode.HYBRID,
+        source_ids: Collection[SourceId] | None = None,
+        tags: Collection[str] | None = None,
+    ) -> Generator[Event]:
+        """Tokens as they come, then Citations, then Done. A bad message or conversation is refused by the call itself.
+
+        Question and answer are stored before Done, or when the generator is closed, with what was said by then: a door whose
+        client has gone closes it.
+        """
+        question = self._checked(message)
+        history = self._conversations.get(tenant, conversation_id).messages if conversation_id is not None else ()
+
+        def find(query: str) -> SearchResult:
+            return self._search.search(tenant, query, mode=mode, limit=self._limit, source_ids=source_ids, tags=tags)
+
+        return self._events(tenant, conversation_id, question, history, find)
+
+    def _checked(self, message: str) -> str:
+        question = cleaned(message).strip()
+        if not question:
+            raise InvalidInput("The message is empty.", hint="Ask a question about your documents.")
+        if len(question) > MAX_MESSAGE_CHARS:
+            raise InvalidInput(
+                f"The message has {len(question):,} characters.",
+                hint=f"Ask in at most {MAX_MESSAGE_CHARS:,}; longer texts can be added as a source and asked about.",
+            )
+        if self._llm is not None:
+            prompt.build(question, (), (), context_tokens=self._context_tokens)
+        return question
+
+    def _events(
+        self, tenant: TenantId, conversation_id: str | None, question: str, history: Sequence[Message], find: _Find
+    ) -> Generator[Event]:
+        started, asked_at = time.perf_counter(), datetime.now(UTC)
+        asked = rewriting.standalone(question, history, self._llm)
+        found = find(asked.search)
+        draft = _Draft(CitedText(()), asked.usage, {*found.degraded, *(("llm",) if asked.degraded else ())})
+        try:
+            with closing(self._said(draft, asked, found.hits, history)) as pieces:
+                for piece in pieces:
+                    if piece:
+                        yield Token(piece)
+        except GeneratorExit:
+            self._store(tenant, conversation_id, question, asked_at, draft)
+            raise
+        known = self._store(tenant, conversation_id, question, asked_at, draft)
+        yield Citations(draft.text.citations)
+        took_ms = (time.perf_counter() - started) * 1000
+        yield Done(Answer(draft.text.text, draft.text.citations, known, draft.usage, took_ms, tuple(sorted(draft.degraded))))
+
+    def _said(self, draft: _Draft, asked: Question, hits: Sequence[Hit], history: Sequence[Message]) -> Generator[str]:
+        """The answer's pieces, by the LLM where there is one and it answers."""
+        if hits and self._llm is not None and "llm" not in draft.degraded:
+            yield from self._written(draft, self._llm, asked, hits, history)
+            if "llm" not in draft.degraded:
+                return
+        if draft.text.text.strip():
+            yield draft.text.add_plain(f"\n\n{INTERRUPTED}\n\n")
+        yield from _extracted(draft, extractive.answer(asked.question, hits, self._embedder, query=asked.search))
+
+    def _written(self, draft: _Draft, llm: LLM, asked: Question, hits: Sequence[Hit], history: Sequence[Message]) -> Iterator[str]:
+        """What the LLM says. When it fails or says nothing, the draft is marked as degraded."""
+        turns, passages, max_tokens = prompt.build(asked.question, hits, history, context_tokens=self._context_tokens)
+        draft.text = CitedText(passages)
+        pieces = llm.stream(turns, max_tokens=max_tokens)
+        try:
+            for piece in reasoning.left_out(pieces):
+                if isinstance(piece, Usage):
+                    draft.usage = _sum(draft.usage, piece)
+                else:
+                    yield draft.text.feed(piece)
+            yield draft.text.finish()
+        except (LLMUnavailable, ConfigurationError) as error:
+            yield draft.text.finish()
+            log.warning("llm_failed", during="answer", error_type=error.error_type)
+            draft.degraded.add("llm")
+        finally:
+            if isinstance(pieces, Generator):
+                pieces.close()
+        if not draft.text.text.strip():
+            draft.degraded.add("llm")
+
+    def _store(self, tenant: TenantId, conversation_id: str | None, question: str, asked_at: datetime, draft: _Draft) -> str:
+        """Keep question and answer; returns the conversation's id."""
+        said = Message("assistant", draft.text.text, datetime.now(UTC), draft.text.citations)
+        try:
+            return self._conversations.record(tenant, conversation_id, question, [Message("user", question, asked_at), said])
+        except NotFound:  # deleted while it was answered: its owner does not want it kept
+            return conversation_id or ""
+
+
+class _Find(Protocol):
+    def __call__(self, query: str) -> SearchResult: ...
+
+
+def _extracted(draft: _Draft, statements: Sequence[extractive.Statement]) -> Iterator[str]:
+    """Sentence by sentence, each with its citation; sources apart by an empty line."""
+    if not statements:
+        yield draft.text.add_plain(NOT_ANSWERED)
+    before: extractive.Statement | None = None
+    for statement in statements:
+        same_paragraph = before is not None and not before.block and before.hit.source_id == statement.hit.source_id
+        gap = "" if before is None else " " if same_paragraph else "\n\n"
+        yield draft.text.add(gap + statement.text, statement.hit, statement.span)
+        if statement.block:
+            yield draft.text.add_plain(f"\n\n{statement.block}")
+        before = statement
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(one.prompt_tokens + other.prompt_tokens, one.completion_tokens + other.completion_tokens)
