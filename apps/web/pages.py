@@ -1,0 +1,112 @@
+"""The web pages: mounted once onto the service's FastAPI app, over the same verbs as the API."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from nicegui import app as web
+from nicegui import ui
+from nicegui.client import Client
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from apps.web import elements, page_images
+from apps.web.home import Home
+from apps.web.source import SourcePage
+from localmind.readers.render import PageImages
+
+if TYPE_CHECKING:
+    from localmind.wiring import LocalMind
+
+STATIC = Path(__file__).parent / "static"
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        # NiceGUI's page starts from inline scripts, and Vue compiles templates in the browser.
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+"""Nothing that a document or an answer smuggles into a page can load or send anything elsewhere."""
+
+
+def mount(app: FastAPI, mind: LocalMind) -> None:
+    """Serves the pages at /. Call it after all other routes, which it would hide, before the app starts, and once a process."""
+    images = PageImages()
+    page_images.add_route(app, mind, images)
+    web.add_static_files("/web", STATIC, max_cache_age=31_536_000)
+    web.add_middleware(PageHeaders)
+    web.on_exception(_log_exception)
+    Client.shared_head_html += _head()
+
+    @ui.page("/", title="Local Mind")
+    async def home(c: str = "") -> None:
+        await Home(mind).build(conversation_id=c)
+
+    @ui.page("/sources/{source_id}", title="Local Mind")
+    async def source(source_id: str, page: str = "", start: str = "", end: str = "") -> None:
+        await SourcePage(mind, images).build(source_id, page=_number(page), start=_number(start), end=_number(end))
+
+    @web.exception_handler(404)
+    async def missing(request: Request, _: Exception) -> Response:
+        with Client(ui.page("", title="Not found · Local Mind"), request=request) as client:
+            elements.notice("There is no such page", "The address may be mistyped, or what it showed was deleted.", back=True)
+        return client.build_response(request, 404)
+
+    ui.run_with(
+        app,
+        title="Local Mind",
+        favicon=(STATIC / "icon.svg").read_text(),
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        # A laptop that slept comes back to the page that it left.
+        reconnect_timeout=30,
+        show_welcome_message=False,
+        gzip_middleware_factory=None,
+    )
+
+
+def _head() -> str:
+    """The style sheet and script, with the hash of their content in the address, so that an upgrade is seen at once."""
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(STATIC.iterdir()))).hexdigest()[:12]
+    return (
+        '<meta name="color-scheme" content="light dark">\n'
+        f'<link rel="stylesheet" href="/web/style.css?{digest}">\n'
+        f'<script defer src="/web/page.js?{digest}"></script>\n'
+    )
+
+
+def _number(value: str) -> int | None:
+    """A number from an address that anybody may have typed."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 12 else None
+
+
+def _log_exception(error: Exception) -> None:
+    structlog.get_logger("localmind.web").error("page_failed", exc_info=error)
+
+
+class PageHeaders:
+    """Adds the content security policy to what the pages' app answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -1,0 +1,94 @@
+"""The page of one source, opened where a citation points: a PDF's page as it looks, or the text of any other format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from nicegui import ui
+
+from apps.web.calls import call, problems_shown
+from apps.web.elements import Text, box, brand, link, notice
+from apps.web.home import is_ready
+from apps.web.passages import Window
+from apps.web.pdf_view import PdfView
+from apps.web.text_view import TextView
+from apps.web.wording import facts
+from localmind.errors import LocalMindError, NotFound
+from localmind.ids import is_id
+from localmind.model import PERSONAL, Document, Source, SourceId
+from localmind.readers.render import PageImages
+
+if TYPE_CHECKING:
+    from localmind.wiring import LocalMind
+
+PDF = "application/pdf"
+
+
+class SourcePage:
+    def __init__(self, mind: LocalMind, images: PageImages) -> None:
+        self._mind = mind
+        self._images = images
+
+    async def build(self, source_id: str, *, page: int | None, start: int | None, end: int | None) -> None:
+        if not await is_ready(self._mind):
+            notice("Starting …", "Local Mind opens its indexes. This page goes on by itself.")
+            ui.timer(1, ui.navigate.reload, once=True)
+            return
+        try:
+            source = await call(self._get, source_id)
+        except NotFound:
+            ui.status_code(404)
+            notice("This document is not here", "It was deleted, or the address is mistyped.", back=True)
+            return
+        ui.page_title(f"{source.title} · Local Mind")
+        with box("viewer"):
+            self._build_head(source, page)
+            with box("viewer-body", "main") as self._body:
+                self._loading = Text("p", "Opening …", "waiting").props("role=status")
+        cited = Window(start, end) if start is not None and end is not None and start < end else None
+        # After the page has come: a long document takes a moment to load, and the browser shows that something happens.
+        ui.timer(0, lambda: self._show(source, page, cited), once=True)
+
+    def _get(self, source_id: str) -> Source:
+        if not is_id(source_id):
+            raise NotFound(f"There is no source {source_id[:64]!r}.")
+        return self._mind.sources.get(PERSONAL, SourceId(source_id))
+
+    def _build_head(self, source: Source, page: int | None) -> None:
+        with box("topbar", "header"):
+            brand()
+            with box("viewer-title"):
+                Text("h1", source.title)
+                Text("span", facts(source))
+            with box("topbar-links", "nav"):
+                if source.uri and urlsplit(source.uri).scheme in ("http", "https"):
+                    link(source.uri, "Web page", classes="quiet-link", new_tab=True).props["rel"] = "noopener noreferrer"
+                place = f"#page={page}" if page and source.media_type == PDF else ""
+                link(f"/api/v1/sources/{source.id}/content{place}", "Original file", classes="button", new_tab=True)
+
+    async def _show(self, source: Source, page: int | None, cited: Window | None) -> None:
+        try:
+            with problems_shown():
+                await self._show_document(source, page, cited)
+        finally:
+            self._loading.delete()
+
+    async def _show_document(self, source: Source, page: int | None, cited: Window | None) -> None:
+        try:
+            document = await call(self._mind.sources.document, PERSONAL, source.id)
+        except LocalMindError as error:
+            with self._body:
+                Text("p", f"{error.message} {error.hint}", "waiting")
+            return
+        with self._body:
+            if source.media_type == PDF:
+                number = page or (_page_of(document, cited.start) if cited else 1)
+                await PdfView(self._mind, self._images, source, document, cited).build(number)
+            else:
+                TextView(document, cited).build()
+
+
+def _page_of(document: Document, place: int) -> int:
+    """The page on which a place of the text is; the first one where pages are not known."""
+    return next((page.number for page in document.pages if page.start <= place < page.end), 1)
