@@ -1,0 +1,110 @@
+"""Puts the service together: routes, middleware, and a lifespan that opens the product behind a port that answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from apps.backend import bodies, docs, errors, front
+from apps.backend.config import get_settings, version
+from apps.backend.middleware import BodyLimit, RequestContext
+from apps.backend.routers import chat, conversations, graph, health, intake, jobs, maintenance, search, sources
+from apps.backend.security import OriginGuard, allowed, check_binding
+from apps.backend.service import Service, State
+from localmind.operations import logs
+from localmind.settings import Settings
+
+if TYPE_CHECKING:
+    from localmind.wiring import LocalMind
+
+log = structlog.get_logger("localmind.service")
+
+THREADS = 64
+"""Plain routes run in these; a chat with a slow LLM holds one for its whole answer."""
+
+ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health)
+
+
+def create_app(settings: Settings | None = None, mind: LocalMind | None = None) -> FastAPI:
+    """The app over a product that is opened and closed with it. Without `mind` it is composed from the settings, in the background.
+
+    Raises ConfigurationError where other machines could reach it and SECRET_KEY is weak.
+    """
+    settings = settings or (mind.settings if mind is not None else get_settings())
+    check_binding(settings)
+    app = FastAPI(
+        title="Local Mind",
+        summary="Documents in, answers with page citations out.",
+        description=docs.DESCRIPTION,
+        version=version(),
+        openapi_tags=docs.TAGS,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        middleware=_middleware(settings),
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.service = Service(settings, mind)
+    errors.install(app)
+    docs.install(app)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    app.state.front = front.Front(app.router.default, enabled=settings.web)
+    app.router.default = app.state.front  # the last resort: a mount at / would hide the API's own 405
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Outermost first. CORS stands before the guard, which answers what it refuses to a page that may read it."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-ID"],
+    )
+    return [
+        Middleware(RequestContext),
+        *([cors] if settings.cors_origins else []),
+        Middleware(OriginGuard, allowed=allowed(settings)),
+        Middleware(BodyLimit, limit_of=bodies.limits(settings.max_upload_bytes)),
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    logs.configure(service.settings.log_level)
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    service.start()
+    async with AsyncExitStack() as pages:
+        opening = asyncio.create_task(_open_pages(app, service, pages)) if service.settings.web else None
+        yield
+        if opening is not None:
+            opening.cancel()
+    await asyncio.to_thread(service.close)
+
+
+async def _open_pages(app: FastAPI, service: Service, stack: AsyncExitStack) -> None:
+    """Puts the web page up once the product is open. NiceGUI takes over a second to import, so it waits its turn."""
+    await asyncio.to_thread(service.wait)
+    if service.state is not State.READY:
+        return
+    pages = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
+    try:
+        await asyncio.to_thread(front.mount_pages, pages, service.mind)
+        await stack.enter_async_context(pages.router.lifespan_context(pages))
+    except Exception:
+        # The API is worth keeping without its page; the log and the page's address tell what happened.
+        log.exception("pages_failed")
+        app.state.front.give_up()
+    else:
+        app.state.front.show(pages)

@@ -1,0 +1,151 @@
+"""Errors become RFC 9457 problem+json here: one table from error class to status and title, and the handlers that use it."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from localmind import errors
+
+TYPE_BASE = "urn:localmind:error:"
+"""A problem's `type`: a name, not an address, since the service may run where there is no network."""
+
+RETRY_AFTER_S = 5
+
+
+class Kind(NamedTuple):
+    status: int
+    title: str
+
+
+TABLE: Mapping[type[Exception], Kind] = {
+    errors.TooLarge: Kind(413, "The upload is too large"),
+    errors.UnsupportedType: Kind(415, "This type of file can't be read"),
+    errors.BadCursor: Kind(400, "The cursor is not valid"),
+    errors.InvalidInput: Kind(400, "The request can't be carried out as it is"),
+    errors.NotFound: Kind(404, "Not found"),
+    errors.DataDirInUse: Kind(503, "The data directory is in use"),
+    errors.Conflict: Kind(409, "The state does not allow it"),
+    errors.ReadError: Kind(400, "The file can't be read"),
+    errors.DimensionMismatch: Kind(503, "The vectors belong to another embedding model"),
+    errors.CorruptIndex: Kind(503, "An index is damaged"),
+    errors.DiskFull: Kind(507, "The disk is full"),
+    errors.MissingExtra: Kind(501, "An optional package is not installed"),
+    errors.ConfigurationError: Kind(503, "The service is not configured for this"),
+    errors.Cancelled: Kind(409, "The work was cancelled"),
+    errors.LLMUnavailable: Kind(503, "The language model does not answer"),
+    errors.Unavailable: Kind(503, "A service that is needed does not answer"),
+    errors.LocalMindError: Kind(500, "Something went wrong"),
+}
+"""Looked up along the class's ancestors, so a family's entry serves its members."""
+
+
+class Problem(NamedTuple):
+    """What problem+json says. fields: extension members, such as `hint` and `errors`."""
+
+    error_type: str
+    status: int
+    title: str
+    detail: str
+    fields: Mapping[str, Any] = {}
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        return {
+            "type": TYPE_BASE + self.error_type,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+            "error_type": self.error_type,
+            **self.fields,
+        }
+
+    def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+        # JSON in ASCII: a detail may quote what a client sent, and a lone surrogate has no UTF-8.
+        content = json.dumps(self.body(request_id)).encode()
+        return Response(content, self.status, dict(headers or {}), media_type="application/problem+json")
+
+
+def from_error(error: errors.LocalMindError) -> Problem:
+    kind = next(TABLE[cls] for cls in type(error).__mro__ if cls in TABLE)
+    fields: dict[str, Any] = {"hint": error.hint} if error.hint else {}
+    return Problem(error.error_type, kind.status, kind.title, str(error), fields)
+
+
+def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """A request that doesn't fit its schema; lists the fields. What was sent is not repeated: it may be secret, or huge."""
+    listed = [{"field": ".".join(map(str, entry["loc"])), "message": str(entry["msg"])} for entry in found]
+    detail = "; ".join(f"{entry['field']}: {entry['message']}" for entry in listed[:5])
+    if len(listed) > 5:
+        detail += f"; and {len(listed) - 5} more"
+    return Problem("malformed_request", 422, "The request is malformed", detail, {"errors": listed})
+
+
+def from_status(status: int, detail: str) -> Problem:
+    """An error of the router or of body parsing (404, 405, 400, 413)."""
+    phrase = HTTPStatus(status).phrase
+    return Problem(phrase.lower().replace(" ", "_"), status, phrase, detail)
+
+
+def from_cause(error: BaseException | None) -> Problem | None:
+    """A problem of this machine that a framework's error hides: its disk is full while an upload is spooled."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return from_error(errors.DiskFull("The upload can't be kept: the disk is full.", hint="Free some space and send it again."))
+    return None
+
+
+UNEXPECTED = Problem(
+    "internal_error", 500, "Something went wrong", "An unexpected error; the service's log has it under this request's id."
+)
+
+
+def request_id(scope: Scope) -> str:
+    """The request's id; RequestContext put it there."""
+    return str(scope["state"]["request_id"])
+
+
+def install(app: FastAPI) -> None:
+    """Unexpected exceptions are the middleware's (RequestContext), since only it sees those of other middleware."""
+    app.add_exception_handler(errors.LocalMindError, _ours)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.LocalMindError)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else None
+    return from_error(error).response(request_id(request.scope), headers)
+
+
+async def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return from_validation(error.errors()).response(request_id(request.scope))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = from_cause(error.__cause__) or _explained(request, error)
+    return problem.response(request_id(request.scope), error.headers)
+
+
+def _explained(request: Request, error: HTTPException) -> Problem:
+    match error.status_code:
+        case 404:
+            return from_status(404, f"There is nothing at {request.url.path}; /docs lists what there is.")
+        case 405:
+            allowed = (error.headers or {}).get("Allow", "other methods")
+            return from_status(405, f"{request.url.path} takes {allowed}.")
+        case 413:
+            return Problem("too_large", *TABLE[errors.TooLarge], str(error.detail))
+        case status:
+            return from_status(status, str(error.detail))

@@ -1,0 +1,129 @@
+"""What every request passes through, as pure ASGI: nothing is buffered, so streams stream and little time is added."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from apps.backend import errors
+from localmind.errors import TooLarge
+from localmind.ids import random_id
+from localmind.operations import metrics
+
+log = structlog.get_logger("localmind.http")
+
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "frame-ancestors 'self'",
+    "Referrer-Policy": "same-origin",
+}
+
+
+class RequestContext:
+    """Gives a request its id, its log line, its metrics and security headers, and turns a crash into a problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if SANE_REQUEST_ID.fullmatch(given) else random_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_with_headers)
+            except Exception:
+                # The process's boundary: whatever was not foreseen is logged in full and told to the client as a 500.
+                log.exception("request_crashed", route=route_of(scope), method=scope["method"])
+                if not status:
+                    await errors.UNEXPECTED.response(request_id)(scope, receive, send_with_headers)
+            finally:
+                _record(scope, status, time.perf_counter() - began)
+
+
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    """status: 0 where the client went away before an answer began."""
+    route, method = route_of(scope), scope["method"] if scope["method"] in _METHODS else "OTHER"
+    metrics.http_requests_total.labels(method, route, str(status)).inc()
+    metrics.http_request_duration_seconds.labels(method, route).observe(seconds)
+    log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2))
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def route_of(scope: Scope) -> str:
+    """The route's template, such as /api/v1/sources/{source_id}; "web" for the page, "none" for what no route takes."""
+    if scope.get("state", {}).get("web"):
+        return "web"
+    return str(getattr(scope.get("route"), "path", "none"))
+
+
+class BodyLimit:
+    """Refuses bodies over `limit_of(method, path)` bytes with 413: at once where Content-Length says so, else while they come."""
+
+    def __init__(self, app: ASGIApp, limit_of: Callable[[str, str], int]) -> None:
+        self.app = app
+        self.limit_of = limit_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self.limit_of(scope["method"], scope["path"])
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdigit() and int(announced) > limit:
+            response = errors.from_error(too_large(limit)).response(errors.request_id(scope), {"Connection": "close"})
+            await response(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                # An HTTPException is what body parsers let through; any other error they turn into "400, can't parse".
+                raise BodyTooLarge(limit)
+            return message
+
+        await self.app(scope, receive_counted, send)
+
+
+class BodyTooLarge(HTTPException):
+    """The body went over its limit while it was read."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, str(too_large(limit)), headers={"Connection": "close"})
+        self.limit = limit
+
+
+def too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The request is larger than the {limit / 1_000_000:.0f} MB that are accepted.",
+        hint="Send files one by one, or raise MAX_UPLOAD_MB.",
+        limit_bytes=limit,
+    )

@@ -1,0 +1,81 @@
+"""Entities and relations."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from apps.backend.dependencies import Cursor, EntityIdPath, Limit, Mind, Tenant, entity_query
+from apps.backend.schemas.common import Line, Page, problems
+from apps.backend.schemas.graph import EntityOut, NeighborOut, Neighbors, SubgraphOut
+from localmind.errors import NotFound
+from localmind.model import Entity, EntityId, TenantId
+
+router = APIRouter(prefix="/api/v1/graph", tags=["graph"])
+
+MISSING = problems(_404="No such entity.")
+
+
+@router.get("/entities", responses=problems())
+def list_entities(
+    mind: Mind,
+    tenant: Tenant,
+    q: Annotated[Line, Query(max_length=200, description="Part of the name; case and accents are ignored.")] = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[EntityOut]:
+    """Entities, most mentioned first."""
+    found = mind.graph.entities(tenant, query=q, limit=limit, cursor=cursor)
+    return Page(items=[EntityOut.model_validate(one) for one in found.items], next_cursor=found.next_cursor)
+
+
+@router.get("/entities/{entity_id}", responses=MISSING)
+def get_entity(mind: Mind, tenant: Tenant, entity_id: EntityIdPath) -> EntityOut:
+    """One entity."""
+    return EntityOut.model_validate(_entity(mind, tenant, entity_id))
+
+
+@router.get("/entities/{entity_id}/neighbors", responses=MISSING)
+def get_neighbors(mind: Mind, tenant: Tenant, entity_id: EntityIdPath, limit: Limit = 50) -> Neighbors:
+    """What it is related to, heaviest relation first."""
+    _entity(mind, tenant, entity_id)
+    found = mind.graph.neighbors(tenant, [entity_id], limit=limit)
+    return Neighbors(items=[NeighborOut.model_validate(one) for one in found])
+
+
+@router.get("/path", responses=problems(_404="No such entity, or no path."))
+def get_path(
+    mind: Mind,
+    tenant: Tenant,
+    source: Annotated[str, Query(description="Id of the entity at one end.")],
+    target: Annotated[str, Query(description="Id of the entity at the other.")],
+    max_hops: Annotated[int, Query(ge=1, le=6)] = 4,
+) -> SubgraphOut:
+    """A shortest path between two entities, its entities in order."""
+    start, end = entity_query(source), entity_query(target)
+    for one in (start, end):
+        _entity(mind, tenant, one)
+    found = mind.graph.path(tenant, start, end, max_hops=max_hops)
+    if found is None:
+        raise NotFound(f"There is no path of {max_hops} relations or fewer between the two.", hint="Allow more with max_hops.")
+    return SubgraphOut.model_validate(found)
+
+
+@router.get("/subgraph", responses=problems(_404="No such entity."))
+def get_subgraph(
+    mind: Mind,
+    tenant: Tenant,
+    center: Annotated[str | None, Query(description="Id of the entity in the middle; without it, the most mentioned ones.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most entities.")] = 100,
+) -> SubgraphOut:
+    """Entities and the relations among them."""
+    middle = None if center is None else _entity(mind, tenant, entity_query(center)).id
+    return SubgraphOut.model_validate(mind.graph.subgraph(tenant, center=middle, limit=limit))
+
+
+def _entity(mind: Mind, tenant: TenantId, entity_id: EntityId) -> Entity:
+    found = mind.graph.get(tenant, [entity_id])
+    if not found:
+        raise NotFound(f"There is no entity {entity_id!r}.", hint="Its last mention may be gone: look for it by name.")
+    return found[0]

@@ -1,0 +1,67 @@
+"""Is it alive, is it ready, how is it: /livez, /readyz, /health, /metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from apps.backend import config
+from apps.backend.dependencies import ServiceDep
+from apps.backend.schemas.common import problems
+from apps.backend.schemas.operations import Alive, HealthOut, Ready
+from apps.backend.service import Service, State
+from localmind.errors import Unavailable
+from localmind.model import PERSONAL, JobStatus
+from localmind.operations import metrics
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez(service: ServiceDep) -> Alive:
+    """The process answers."""
+    return Alive(instance=service.instance)
+
+
+@router.get("/readyz", responses=problems())
+def readyz(service: ServiceDep) -> Ready:
+    """It takes requests: 503 while it starts and when a required service is down."""
+    if not service.mind.health.ready():
+        raise Unavailable("A required service is down.", hint="/health says which.")
+    return Ready()
+
+
+@router.get("/health", responses={503: {"model": HealthOut, "description": "Starting, or a required service is down."}})
+def health(service: ServiceDep, response: Response) -> HealthOut:
+    """How the service and the engines under it are."""
+    report = _report(service)
+    if report.status in ("unhealthy", "starting"):
+        response.status_code = 503
+    return report
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text."}})
+def prometheus(service: ServiceDep) -> Response:
+    """Figures for Prometheus."""
+    _refresh(service)
+    return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+def _report(service: Service) -> HealthOut:
+    if service.state is not State.READY:
+        status = "unhealthy" if service.state is State.FAILED else "starting"
+        return HealthOut(status=status, version=config.version(), services={})
+    report = service.mind.health.check()
+    services = {name: "healthy" if well else "unhealthy" for name, well in report.services.items()}
+    return HealthOut.model_validate({"status": report.status, "version": report.version, "services": services})
+
+
+def _refresh(service: Service) -> None:
+    """Gauges that are read at the scrape and not kept by whoever changes them."""
+    services = _report(service).services
+    metrics.neo4j_is_healthy.set(services.get("graph") == "healthy")
+    metrics.milvus_is_healthy.set(services.get("vectors") == "healthy")
+    if service.state is State.READY:
+        counted = service.mind.maintenance.stats(PERSONAL).jobs
+        for status in JobStatus:
+            metrics.jobs.labels(status.value).set(counted.get(status.value, 0))

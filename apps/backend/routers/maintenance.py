@@ -1,0 +1,37 @@
+"""Statistics, checks and repair."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from apps.backend.dependencies import Mind, ServiceDep, Tenant
+from apps.backend.schemas.common import problems
+from apps.backend.schemas.operations import CheckOut, DoctorOut, RebuildOut, ReconcileIn, ReconcileOut, StatsOut
+
+router = APIRouter(prefix="/api/v1", tags=["maintenance"])
+
+
+@router.get("/stats", responses=problems())
+def stats(mind: Mind, tenant: Tenant) -> StatsOut:
+    """What is in the stores, and how much room it takes."""
+    return StatsOut.model_validate(mind.maintenance.stats(tenant))
+
+
+@router.post("/maintenance/reconcile", responses=problems())
+def reconcile(mind: Mind, body: ReconcileIn) -> ReconcileOut:
+    """Compare catalog, files, vectors and graph, and put right what differs, unless `check`."""
+    return ReconcileOut.model_validate(mind.maintenance.reconcile(fix=not body.check))
+
+
+@router.post("/maintenance/rebuild", responses=problems(_409="Documents are being ingested."))
+def rebuild(mind: Mind) -> RebuildOut:
+    """Make vectors, text index and graph anew from the catalog; no LLM is asked. Answers when it is done."""
+    return RebuildOut.model_validate(mind.maintenance.rebuild())
+
+
+@router.get("/doctor", responses=problems())
+def doctor(service: ServiceDep) -> DoctorOut:
+    """Look at everything that is needed, and say how to mend what is wrong."""
+    from localmind.operations.doctor import examine
+
+    return DoctorOut(checks=[CheckOut.model_validate(one) for one in examine(service.settings)])

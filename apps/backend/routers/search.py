@@ -1,0 +1,28 @@
+"""Passages that answer a query."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from apps.backend.dependencies import Mind, Tenant
+from apps.backend.schemas.common import problems
+from apps.backend.schemas.search import SearchIn, SearchOut
+from localmind.model import SourceId
+from localmind.operations import metrics
+
+router = APIRouter(prefix="/api/v1/search", tags=["search"])
+
+
+@router.post("", responses=problems())
+def search(mind: Mind, tenant: Tenant, body: SearchIn) -> SearchOut:
+    """The passages that answer the query best, each with its place in every list."""
+    with metrics.search_duration_seconds.labels(body.mode.value).time():
+        found = mind.search.search(
+            tenant,
+            body.query,
+            mode=body.mode,
+            limit=body.limit,
+            source_ids=None if body.source_ids is None else [SourceId(one) for one in body.source_ids],
+            tags=body.tags,
+        )
+    return SearchOut.of(found)

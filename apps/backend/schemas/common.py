@@ -1,0 +1,95 @@
+"""What all answers share: lists, problems, text without control characters."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+ItemT = TypeVar("ItemT")
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain NUL characters")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+Time = Annotated[datetime, PlainSerializer(_iso, return_type=str, when_used="json")]
+"""ISO 8601, UTC, with Z."""
+
+Line = Annotated[str, AfterValidator(_no_nul)]
+Filled = Annotated[str, AfterValidator(_no_nul), AfterValidator(_not_blank)]
+Tag = Annotated[Filled, Field(min_length=1, max_length=100)]
+Tags = Annotated[list[Tag], Field(max_length=50)]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
+class Request(BaseModel):
+    """A body that a client sends. Unknown members are refused: a misspelt filter must not widen a search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Reply(BaseModel):
+    """A body that we send, read from the library's dataclasses."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Page(Reply, Generic[ItemT]):
+    """One page of a list."""
+
+    items: list[ItemT]
+    next_cursor: str | None = Field(None, description="Cursor of the next page; null at the end.")
+
+
+class FieldProblem(Reply):
+    field: str
+    message: str
+
+
+class ProblemBody(Reply):
+    """RFC 9457."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:localmind:error:not_found",
+                    "title": "Not found",
+                    "status": 404,
+                    "detail": "There is no source 'abc'.",
+                    "request_id": "0197a1b2c3d47e5f8a9b0c1d2e3f4a5b",
+                    "error_type": "not_found",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    error_type: str
+    hint: str | None = Field(None, description="The way out.")
+    errors: list[FieldProblem] | None = Field(None, description="The fields of a malformed request.")
+
+
+def problems(**reasons: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` for statuses: `problems(_404="No such source.")`. 422, 500 and 503 can come from every route."""
+    always = {"_422": "The request is malformed.", "_500": "Something went wrong.", "_503": "Starting, or a store is away."}
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+    return {int(status.lstrip("_")): {"description": reason, "content": content} for status, reason in {**always, **reasons}.items()}
