@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -120,6 +121,17 @@ class Chunks:
             for batch in batched(ids):
                 connection.execute(DELETE, {"tenant": tenant, "ids": batch})
 
+    def get(self, tenant: TenantId, ids: Collection[ChunkId]) -> list[tuple[Chunk, str]]:
+        """Those that are there, staged ones too, each with its source's title, in no order."""
+        found: list[tuple[Chunk, str]] = []
+        with self._db.read() as connection:
+            for batch in batched(ids):
+                query = sa.select(*COLUMNS, source.c.title).join(source, source.c.id == chunk.c.source_id)
+                found += [
+                    (_chunk(row), row.title) for row in connection.execute(query.where(chunk.c.tenant == tenant, chunk.c.id.in_(batch)))
+                ]
+        return found
+
     def texts(self, tenant: TenantId, ids: Collection[ChunkId]) -> list[str]:
         """The texts of those that are there, in no order."""
         found: list[str] = []
@@ -193,9 +205,9 @@ MOVE = (
 
 
 def batched(ids: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
-    items = list(ids)
-    for at in range(0, len(items), size):
-        yield items[at : at + size]
+    items = iter(ids)
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def _chunk(row: Any) -> Chunk:

@@ -130,6 +130,13 @@ class SourceTable:
         with self._db.read() as connection:
             return set(connection.execute(sa.select(source.c.id).where(source.c.tenant == tenant)).scalars())
 
+    def hidden(self, tenant: TenantId) -> set[SourceId]:
+        """Sources that are being deleted."""
+        with self._db.read() as connection:
+            return set(
+                connection.execute(sa.select(source.c.id).where(source.c.tenant == tenant, source.c.deleted_at.is_not(None))).scalars()
+            )
+
     def tenants(self) -> set[TenantId]:
         with self._db.read() as connection:
             return set(connection.execute(sa.select(source.c.tenant).distinct()).scalars())

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from localmind.blobs.port import Blobs
-from localmind.catalog.catalog import Catalog
 from localmind.catalog.jobs import BULK, INTERACTIVE
 from localmind.catalog.sources import Revision
 from localmind.errors import InvalidInput
 from localmind.ids import random_id, stable_id
+from localmind.ingest.store import Store
 from localmind.model import Accepted, BlobKey, JobStatus, SourceId, SourceStatus, TenantId
 
 MAX_NAME, MAX_TITLE, MAX_URI, MAX_TAG, MAX_TAGS = 255, 500, 2000, 100, 50
@@ -53,34 +52,47 @@ class _Stored:
 
 
 class Accept:
-    def __init__(self, catalog: Catalog, blobs: Blobs, *, max_bytes: int, wake: Callable[[], None]) -> None:
-        self._catalog, self._blobs, self._max_bytes, self._wake = catalog, blobs, max_bytes, wake
+    def __init__(self, store: Store, *, max_bytes: int, wake: Callable[[], None]) -> None:
+        self._catalog, self._blobs, self._gate = store.catalog, store.blobs, store.gate
+        self._max_bytes, self._wake = max_bytes, wake
 
     def __call__(self, tenant: TenantId, items: Sequence[Incoming], *, bulk: bool = False) -> list[Accepted]:
         """Commit all or nothing; one answer an item, in order. Raises TooLarge, InvalidInput, DiskFull."""
-        stored = [self._store(tenant, item) for item in items]
-        with self._catalog.database.write():
-            answers = self._commit(tenant, stored, BULK if bulk else INTERACTIVE)
-            for item in stored:  # a delete may have removed a blob between our put and this transaction
-                if item.incoming.data is not None and not self._blobs.exists(tenant, item.blob_key):
-                    item.incoming.data.seek(0)
-                    self._blobs.put(tenant, item.incoming.data)
+        with self._gate.shared():
+            stored = [self._store(tenant, item) for item in items]
+            with self._catalog.database.write():
+                answers = self._commit(tenant, stored, BULK if bulk else INTERACTIVE)
+                self._keep_blobs(tenant, stored)
         self._wake()
         return answers
 
     def version(self, tenant: TenantId, source_id: SourceId, incoming: Incoming) -> Accepted:
         """New content for a source that is there. Raises NotFound, TooLarge."""
-        current = self._catalog.sources.revision(tenant, source_id)
-        stored = self._store(tenant, incoming)
-        with self._catalog.database.write():
-            current = self._catalog.sources.revision(tenant, source_id, current.latest)
-            if current.content_hash == stored.content_hash and (not incoming.titled or incoming.title == current.title):
-                return self._duplicate(tenant, current)
-            if incoming.titled and incoming.title != current.title:
-                self._catalog.sources.update(tenant, source_id, title=incoming.title)
-            answer = self._queue(tenant, [self._next_version(tenant, current, stored)], INTERACTIVE)[0]
+        self._catalog.sources.get(tenant, source_id)
+        with self._gate.shared():
+            stored = self._store(tenant, incoming)
+            with self._catalog.database.write():
+                answer = self._commit_version(tenant, source_id, stored)
+                self._keep_blobs(tenant, [stored])
         self._wake()
         return answer
+
+    def _commit_version(self, tenant: TenantId, source_id: SourceId, stored: _Stored) -> Accepted:
+        incoming = stored.incoming
+        latest = self._catalog.sources.revision(tenant, source_id).latest
+        current = self._catalog.sources.revision(tenant, source_id, latest)
+        if current.content_hash == stored.content_hash and (not incoming.titled or incoming.title == current.title):
+            return self._duplicate(tenant, current)
+        if incoming.titled and incoming.title != current.title:
+            self._catalog.sources.update(tenant, source_id, title=incoming.title)
+        return self._queue(tenant, [self._next_version(tenant, current, stored)], INTERACTIVE)[0]
+
+    def _keep_blobs(self, tenant: TenantId, stored: Sequence[_Stored]) -> None:
+        """Inside the commit: a delete may have removed a blob since we stored it, as the last one that needed it."""
+        for item in stored:
+            if item.incoming.data is not None and not self._blobs.exists(tenant, item.blob_key):
+                item.incoming.data.seek(0)
+                self._blobs.put(tenant, item.incoming.data)
 
     def _store(self, tenant: TenantId, incoming: Incoming) -> _Stored:
         check(incoming)

@@ -76,7 +76,7 @@ class Enrich:
         """Put a batch's entities into the graph; returns how many chunks the model failed on (they keep their keyphrases)."""
         sources = self._store.catalog.sources
         hashes = [text_hash(chunk.text) for chunk in chunks]
-        known = {key: _unpack(value) for key, value in sources.extractions(job.tenant, self._extractor.version, hashes).items()}
+        known = {key: unpack(value) for key, value in sources.extractions(job.tenant, self._extractor.version, hashes).items()}
         ask = [(chunk, key) for chunk, key in zip(chunks, hashes, strict=True) if key not in known]
         started = time.monotonic()
         results = self._extractor.extract([Passage(title, chunk.heading, chunk.text) for chunk, _ in ask])
@@ -108,7 +108,8 @@ class Enrich:
             self._store.catalog.jobs.finish([job.id], JobStatus.SUCCEEDED, error=error)
 
 
-def _unpack(value: Any) -> Extraction:
+def unpack(value: Any) -> Extraction:
+    """A cached result as it was kept."""
     return Extraction(
         tuple(ExtractedEntity(**entity) for entity in value["entities"]),
         tuple(ExtractedRelation(**relation) for relation in value["relations"]),

@@ -64,9 +64,10 @@ class Pipeline:
         failures: Failures,
         readers: int,
         lease_s: float,
-        enrich: Enrich | None = None,
     ) -> None:
-        self._store, self._embedder, self._extractor, self._enrich = store, embedder, extractor, enrich
+        self._store, self._embedder, self._extractor = store, embedder, extractor
+        self.enrich: Enrich | None = None
+        """Takes a document on after it appeared, where there is an LLM."""
         self._jobs, self._changes, self._lease_s, self._readers = store.catalog.jobs, changes, lease_s, readers
         self._failures = failures
         self.owner = random_id()
@@ -103,6 +104,8 @@ class Pipeline:
         self._stopping.set()
         self.wake()
         deadline = time.monotonic() + timeout_s
+        if self.enrich is not None:
+            self.enrich.close()
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if self._threads:
@@ -236,7 +239,7 @@ class Pipeline:
         found = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in kept])
         items = [Written(work, chunk, result.extraction) for (work, chunk), result in zip(kept, found, strict=True)]
         vectors = batch.vectors if batch.vectors is None or len(kept) == len(batch.items) else batch.vectors[places]
-        self._store.write(items, vectors, [work for work in ending if not work.is_lost], enrich=self._enrich is not None)
+        self._store.write(items, vectors, [work for work in ending if not work.is_lost], enrich=self.enrich is not None)
         metrics.chunks_created_total.inc(len(items))
         for item in items:
             tenant = item.work.job.tenant
@@ -261,8 +264,8 @@ class Pipeline:
         has_leftovers = self._store.has_leftovers(work)
         if has_leftovers:
             self._store.clear_leftovers(work.job.tenant, work.revision.source_id, work.job.version)
-        if self._enrich is not None:
-            self._enrich.submit(work.job)
+        if self.enrich is not None:
+            self.enrich.submit(work.job)
         elif has_leftovers:
             self._jobs.finish([work.job.id], JobStatus.SUCCEEDED)
         metrics.ingestion_duration_seconds.labels(work.revision.kind).observe(time.time() - work.job.created_at.timestamp())
@@ -273,7 +276,7 @@ class Pipeline:
         """Keeps the leases, and finds out what was cancelled."""
         beat = time.monotonic()
         while not self._stopping.wait(REPORT_S):
-            working = [*self._preparing, *self._active.job_ids(), *(self._enrich.job_ids() if self._enrich else ())]
+            working = [*self._preparing, *self._active.job_ids(), *(self.enrich.job_ids() if self.enrich else ())]
             with suppress(Exception):  # the database is away: the next beat tries again, and the lease covers a few
                 if time.monotonic() - beat > self._lease_s / 3:
                     beat = time.monotonic()

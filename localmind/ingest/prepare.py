@@ -127,9 +127,10 @@ class Prepare:
             document = self._readers.read(path, filename=filename, on_progress=on_progress, cancelled=lambda: self._is_cancelled(job))
         if not document.text.strip():
             raise NoText(f"{filename or revision.title!r} holds no text.", hint="Put in a file with text, or a scan that OCR can read.")
-        key = documents.save(self._blobs, job.tenant, document)
-        changes = {"document_key": key, "media_type": document.media_type}
-        self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
+        with self._store.gate.shared():
+            key = documents.save(self._blobs, job.tenant, document)
+            changes = {"document_key": key, "media_type": document.media_type}
+            self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
         return replace(revision, document_key=key, media_type=document.media_type)
 
     def _fan_out(self, job: Job, revision: Revision, media_type: str, parts: Iterable[Part]) -> Revision:
@@ -144,7 +145,8 @@ class Prepare:
             self._report(job, Stage.READ, 0.5)
         if count == 0:
             raise NoText(
-                f"{revision.filename or revision.title!r} holds no conversation with a turn in it.", hint="Export your data again and put in that file."
+                f"{revision.filename or revision.title!r} holds no conversation with a turn in it.",
+                hint="Export your data again and put in that file.",
             )
         with self._catalog.database.write():
             self._catalog.sources.update(job.tenant, revision.source_id, kind="archive")
@@ -160,9 +162,10 @@ class Prepare:
 
     def _fetch(self, job: Job, revision: Revision) -> Revision:
         fetched = fetch(revision.uri or "", max_bytes=self._max_bytes, timeout_s=FETCH_TIMEOUT_S)
-        key, size = self._blobs.put(job.tenant, io.BytesIO(fetched.data))
-        changes = {"blob_key": key, "content_hash": key, "size_bytes": size, "filename": fetched.filename}
-        self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
+        with self._store.gate.shared():
+            key, size = self._blobs.put(job.tenant, io.BytesIO(fetched.data))
+            changes = {"blob_key": key, "content_hash": key, "size_bytes": size, "filename": fetched.filename}
+            self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
         return replace(revision, blob_key=key, content_hash=key, size_bytes=size, filename=fetched.filename)
 
 
@@ -175,5 +178,3 @@ def _incoming(part: Part, container: Revision) -> Incoming:
         media_type=part.media_type,
         parent_id=container.source_id,
     )
-
-

@@ -8,15 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from localmind.blobs.port import Blobs
-from localmind.catalog.catalog import Catalog
 from localmind.catalog.jobs import INTERACTIVE
 from localmind.errors import Conflict, InvalidInput, Unavailable
-from localmind.graph.port import Graph
 from localmind.ingest import documents
 from localmind.ingest.accept import Accept, Incoming, is_clean, safe_filename, text_data, title_of
+from localmind.ingest.store import Store
 from localmind.model import Accepted, Chunk, Document, JobStatus, ListPage, Source, SourceId, SourceStatus, TenantId
-from localmind.vectors.port import Vectors
 
 TEXT_MEDIA_TYPE = "text/markdown"
 """How a text that a client sends is read: Markdown is plain text where it has no marks."""
@@ -41,11 +38,9 @@ class ContentFile:
 
 
 class Sources:
-    def __init__(
-        self, catalog: Catalog, blobs: Blobs, vectors: Vectors, graph: Graph, *, max_upload_bytes: int, wake: Callable[[], None]
-    ) -> None:
-        self._catalog, self._blobs, self._vectors, self._graph, self._wake = catalog, blobs, vectors, graph, wake
-        self._accept = Accept(catalog, blobs, max_bytes=max_upload_bytes, wake=wake)
+    def __init__(self, store: Store, accept: Accept, *, wake: Callable[[], None]) -> None:
+        self._catalog, self._blobs, self._vectors, self._graph = store.catalog, store.blobs, store.vectors, store.graph
+        self._accept, self._wake = accept, wake
 
     # --- putting in
 

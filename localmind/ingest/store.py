@@ -7,9 +7,11 @@ where they live in it.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from localmind.blobs.port import Blobs
@@ -38,9 +40,37 @@ class Written(NamedTuple):
     extraction: Extraction
 
 
+class Gate:
+    """Keeps the moment between a blob and the row that needs it from a sweep of blobs that no row needs."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Around storing a blob and committing its row."""
+        with self._changed:
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits for all that are inside, and lets nobody in."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._inside == 0)
+            yield
+
+
 class Store:
     def __init__(self, catalog: Catalog, blobs: Blobs, vectors: Vectors, text: TextIndex, graph: Graph) -> None:
         self.catalog, self.blobs, self.vectors, self.text, self.graph = catalog, blobs, vectors, text, graph
+        self.gate = Gate()
 
     # --- forward
 
@@ -113,13 +143,13 @@ class Store:
 
     def discard(self, tenant: TenantId, source: SourceId) -> None:
         """Take back what was staged for a version that will not appear."""
-        self._drop_in_batches(tenant, self.catalog.chunks.staged_ids(tenant, source))
+        self.drop_chunks(tenant, self.catalog.chunks.staged_ids(tenant, source))
         self.sweep_vectors(tenant, source)
 
     def remove(self, tenant: TenantId, sources: Sequence[SourceId], jobs: Sequence[JobId]) -> None:
         """Remove hidden sources from every store and finish their jobs. Safe to run again after a kill."""
         for source in sources:
-            self._drop_in_batches(tenant, list(self.catalog.chunks.ids_of(tenant, source)))
+            self.drop_chunks(tenant, list(self.catalog.chunks.ids_of(tenant, source)))
         self.vectors.delete_sources(tenant, sources)
         with self.catalog.database.write():
             # Blobs go inside the transaction: an upload of the same content waits for it, and then sees whether they are there.
@@ -128,7 +158,8 @@ class Store:
                     self.blobs.delete(tenant, key)
             self.catalog.jobs.finish(jobs, JobStatus.SUCCEEDED)
 
-    def _drop_in_batches(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
+    def drop_chunks(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
+        """Out of text, graph and catalog, in batches."""
         for batch in batched(ids, CHUNKS_A_TRANSACTION):
             with self.catalog.database.write():
                 self._drop_rows(tenant, batch)

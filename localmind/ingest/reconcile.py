@@ -1,0 +1,222 @@
+"""Holds every index and blob against the catalog, and mends what differs without reading, or asking an LLM, again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from localmind.catalog.chunks import BATCH, batched
+from localmind.chunking import embedding_text
+from localmind.embedding.port import Embedder
+from localmind.extraction.port import Extractor, Passage
+from localmind.ids import text_hash
+from localmind.ingest.accept import UNFETCHED
+from localmind.ingest.enrich import unpack
+from localmind.ingest.store import Store
+from localmind.model import Chunk, ChunkId, Extraction, SourceId, TenantId
+from localmind.operations.reports import Finding, RebuildReport, ReconcileReport, Stats
+from localmind.vectors.port import VectorKey
+
+MOST_FINDINGS = 1000
+
+
+class Maintenance:
+    """extractor: the one without an LLM; llm_version: whose cached extractions take its place where there are any."""
+
+    def __init__(self, store: Store, embedder: Embedder, extractor: Extractor, *, llm_version: str | None, data_dir: Path) -> None:
+        self._store, self._embedder, self._extractor, self._llm_version = store, embedder, extractor, llm_version
+        self._data_dir = data_dir
+        self._catalog = store.catalog
+
+    # --- reconcile
+
+    def reconcile(self, *, fix: bool) -> ReconcileReport:
+        """Compare catalog, blobs, vectors, text and graph of every tenant. Sources that a job works on are left to it."""
+        findings: list[Finding] = []
+        count = 0
+        checked = dict.fromkeys(("sources", "chunks", "vectors", "text", "graph", "blobs"), 0)
+        for tenant in self._tenants():
+            for finding in self._check(tenant, checked, fix=fix):
+                count += 1
+                if len(findings) < MOST_FINDINGS:
+                    findings.append(finding)
+        return ReconcileReport(tuple(findings), count, checked)
+
+    def sweep_blobs(self) -> None:
+        """After a kill: remove blobs whose upload never got as far as a row."""
+        for tenant in self._store.blobs.tenants():
+            list(self._check_blobs(tenant, {"blobs": 0}, fix=True))
+
+    def _tenants(self) -> list[TenantId]:
+        return sorted({*self._catalog.sources.tenants(), *self._store.vectors.tenants(), *self._store.blobs.tenants()})
+
+    def _check(self, tenant: TenantId, checked: dict[str, int], *, fix: bool) -> Iterator[Finding]:
+        busy = self._catalog.jobs.open_sources()
+        chunks = dict(self._catalog.chunks.all_ids(tenant))
+        sources = self._catalog.sources.ids(tenant)
+        checked["sources"] += len(sources)
+        checked["chunks"] += len(chunks)
+        yield from self._check_vectors(tenant, chunks, busy, checked, fix=fix)
+        yield from self._check_ids("text", tenant, self._store.text.ids(tenant), chunks, busy, checked, fix=fix)
+        yield from self._check_ids("graph", tenant, self._store.graph.chunk_ids(tenant), chunks, busy, checked, fix=fix)
+        for entity in self._store.graph.orphans(tenant):
+            yield Finding("graph", "entity_without_mention", tenant, entity)
+        yield from self._check_rows(tenant, chunks, sources, busy, fix=fix)
+        yield from self._check_blobs(tenant, checked, fix=fix)
+
+    def _check_vectors(
+        self, tenant: TenantId, chunks: dict[ChunkId, SourceId], busy: set[SourceId], checked: dict[str, int], *, fix: bool
+    ) -> Iterator[Finding]:
+        seen: set[ChunkId] = set()
+        extra: list[ChunkId] = []
+        for keys in self._store.vectors.keys(tenant):
+            checked["vectors"] += len(keys)
+            for key in keys:
+                if key.chunk_id in seen:
+                    yield Finding("vectors", "duplicate", tenant, key.chunk_id)
+                seen.add(key.chunk_id)
+                if key.chunk_id not in chunks and key.source_id not in busy:
+                    extra.append(key.chunk_id)
+        missing = [key for key, source in chunks.items() if key not in seen and source not in busy]
+        if fix:
+            self._store.vectors.delete(tenant, extra)
+            for batch in self._chunks(tenant, missing):
+                self._embed(tenant, batch)
+        yield from (Finding("vectors", "orphan", tenant, key, fixed=fix) for key in extra)
+        yield from (Finding("vectors", "missing", tenant, key, fixed=fix) for key in missing)
+
+    def _check_ids(
+        self,
+        store: str,
+        tenant: TenantId,
+        ids: Iterable[Iterable[ChunkId]],
+        chunks: dict[ChunkId, SourceId],
+        busy: set[SourceId],
+        checked: dict[str, int],
+        *,
+        fix: bool,
+    ) -> Iterator[Finding]:
+        """An index by chunk: text has every chunk, the graph those that mention something."""
+        seen = {key for batch in ids for key in batch}
+        checked[store] += len(seen)
+        extra = [key for key in seen if key not in chunks]
+        missing = [key for key, source in chunks.items() if key not in seen and source not in busy]
+        if store == "graph":
+            missing = list(self._with_entities(tenant, missing))
+        if fix:
+            (self._store.text if store == "text" else self._store.graph).delete(tenant, extra)
+            for batch in self._chunks(tenant, missing):
+                self._index(tenant, batch, text=store == "text", graph=store == "graph")
+        yield from (Finding(store, "orphan", tenant, key, fixed=fix) for key in extra)
+        yield from (Finding(store, "missing", tenant, key, fixed=fix) for key in missing)
+
+    def _with_entities(self, tenant: TenantId, ids: list[ChunkId]) -> Iterator[ChunkId]:
+        """Those of the chunks in which the extractor finds something."""
+        for batch in self._chunks(tenant, ids):
+            for (chunk, _), found in zip(batch, self._extractions(tenant, batch), strict=True):
+                if found.entities:
+                    yield chunk.id
+
+    def _check_rows(
+        self, tenant: TenantId, chunks: dict[ChunkId, SourceId], sources: set[SourceId], busy: set[SourceId], *, fix: bool
+    ) -> Iterator[Finding]:
+        """Rows without a source, and rows staged for a version that no job will bring."""
+        stray = [key for key, source in chunks.items() if source not in sources]
+        staged = [key for source in sources - busy for key in self._catalog.chunks.staged_ids(tenant, source)]
+        if fix:
+            self._store.drop_chunks(tenant, [*stray, *staged])
+            self._store.vectors.delete(tenant, [*stray, *staged])
+        yield from (Finding("catalog", "chunk_without_source", tenant, key, fixed=fix) for key in stray)
+        yield from (Finding("catalog", "chunk_never_shown", tenant, key, fixed=fix) for key in staged)
+        for source in self._catalog.sources.hidden(tenant) - busy:
+            if fix:
+                self._catalog.jobs.add(tenant, [("delete", source, 0, 0)])
+            yield Finding("catalog", "delete_unfinished", tenant, source, fixed=fix)
+
+    def _check_blobs(self, tenant: TenantId, checked: dict[str, int], *, fix: bool) -> Iterator[Finding]:
+        with self._store.gate.alone():
+            needed = self._catalog.sources.blob_keys(tenant)
+            stored = set(self._store.blobs.keys(tenant))
+            extra = stored - needed
+            if fix:
+                for key in extra:
+                    self._store.blobs.delete(tenant, key)
+        checked["blobs"] += len(stored)
+        yield from (Finding("blobs", "orphan", tenant, key, fixed=fix) for key in sorted(extra))
+        yield from (Finding("blobs", "missing", tenant, key) for key in sorted(needed - stored - {UNFETCHED}))
+
+    # --- rebuild
+
+    def rebuild(self, on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> RebuildReport:
+        """Make vectors, text and graph anew from the catalog: no file is read, no LLM asked. Searches see it fill up."""
+        started = time.monotonic()
+        done = sources = 0
+        for tenant in sorted(self._catalog.sources.tenants()):
+            self._store.vectors.drop(tenant)
+            with self._catalog.database.write():
+                self._store.text.clear(tenant)
+                self._store.graph.clear(tenant)
+            total = self._catalog.chunks.count(tenant)
+            ids = (key for key, _ in self._catalog.chunks.all_ids(tenant))
+            sources += self._catalog.sources.count(tenant)
+            for batch in self._chunks(tenant, ids):
+                self._embed(tenant, batch)
+                self._index(tenant, batch, text=True, graph=True)
+                done += len(batch)
+                on_progress(done, total)
+            self._store.vectors.optimize(tenant)
+        return RebuildReport(sources, done, time.monotonic() - started)
+
+    def stats(self, tenant: TenantId) -> Stats:
+        return Stats(
+            sources=self._catalog.sources.count(tenant),
+            chunks=self._catalog.chunks.count(tenant),
+            vectors=self._store.vectors.count(tenant),
+            entities=self._store.graph.count_entities(tenant),
+            jobs=self._catalog.jobs.counts(tenant),
+            disk_bytes={name: _size(self._data_dir, name) for name in ("catalog", "vectors", "blobs", "models")},
+        )
+
+    # --- making an index's rows from the catalog's
+
+    def _chunks(self, tenant: TenantId, ids: Iterable[ChunkId]) -> Iterator[list[tuple[Chunk, str]]]:
+        """Chunks with their titles, staged ones too, in batches."""
+        for batch in batched(ids, BATCH):
+            rows = self._catalog.chunks.get(tenant, batch)
+            if rows:
+                yield rows
+
+    def _embed(self, tenant: TenantId, batch: list[tuple[Chunk, str]]) -> None:
+        vectors = self._embedder.embed_documents([embedding_text(title, chunk.heading, chunk.text) for chunk, title in batch])
+        self._store.vectors.write(tenant, [VectorKey(chunk.id, chunk.source_id) for chunk, _ in batch], vectors)
+
+    def _index(self, tenant: TenantId, batch: list[tuple[Chunk, str]], *, text: bool, graph: bool) -> None:
+        found = self._extractions(tenant, batch) if graph else []
+        with self._catalog.database.write():
+            if text:
+                self._store.text.write(tenant, [(title, chunk) for chunk, title in batch])
+            if graph:
+                entries = [(chunk.source_id, chunk.id, each) for (chunk, _), each in zip(batch, found, strict=True)]
+                self._store.graph.write(tenant, entries)
+
+    def _extractions(self, tenant: TenantId, batch: list[tuple[Chunk, str]]) -> list[Extraction]:
+        results = self._extractor.extract([Passage(title, chunk.heading, chunk.text) for chunk, title in batch])
+        found = [result.extraction for result in results]
+        if self._llm_version is None:
+            return found
+        hashes = [text_hash(chunk.text) for chunk, _ in batch]
+        cached = self._catalog.sources.extractions(tenant, self._llm_version, hashes)
+        return [unpack(cached[key]) if key in cached else each for key, each in zip(hashes, found, strict=True)]
+
+
+def _size(folder: Path, name: str) -> int:
+    """Bytes of the files and folders whose name begins so."""
+    found = (file for entry in folder.glob(f"{name}*") for file in ([entry] if entry.is_file() else entry.rglob("*")))
+    total = 0
+    for file in found:
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except FileNotFoundError:  # compaction goes on meanwhile
+            continue
+    return total

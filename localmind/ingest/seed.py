@@ -1,0 +1,44 @@
+"""Puts the product's own guides into the knowledge base, so that the first question can be asked at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localmind.catalog.catalog import Catalog
+from localmind.ids import text_hash
+from localmind.ingest.sources import NewText, Sources
+from localmind.model import PERSONAL
+
+REPOSITORY = Path(__file__).parents[2] / "docs"
+INSTALLED = Path(__file__).parents[1] / "docs"
+"""In a wheel the guides lie inside the package (see pyproject.toml)."""
+
+FOLDERS = ("guides", "runbook")
+TAG = "guide"
+SEEDED = "guides"
+
+
+def seed_guides(catalog: Catalog, sources: Sources) -> int:
+    """Add guides that are new or changed since they were last added; one that a person deleted stays deleted. Returns how many."""
+    known = catalog.setting(SEEDED)
+    hashes: dict[str, str] = dict(known) if isinstance(known, dict) else {}
+    guides = {path.stem: path.read_text() for path in _files()}
+    fresh = {name: text for name, text in guides.items() if hashes.get(name) != text_hash(text)}
+    if not fresh:
+        return 0
+    sources.add_texts(
+        PERSONAL,
+        [NewText(_title(name, text), text, uri=f"localmind:guide/{name}", tags=(TAG,), kind="guide") for name, text in fresh.items()],
+    )
+    catalog.set_setting(SEEDED, hashes | {name: text_hash(text) for name, text in fresh.items()})
+    return len(fresh)
+
+
+def _files() -> list[Path]:
+    root = REPOSITORY if REPOSITORY.is_dir() else INSTALLED
+    return sorted(path for folder in FOLDERS for path in (root / folder).glob("*.md"))
+
+
+def _title(name: str, text: str) -> str:
+    first = text.lstrip().splitlines()[0] if text.strip() else ""
+    return first.lstrip("# ").strip() or name
