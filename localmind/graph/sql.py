@@ -1,0 +1,377 @@
+"""The graph in the catalog's tables: it commits with the chunks that it speaks of."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from localmind.catalog import cursors
+from localmind.catalog.database import Database
+from localmind.catalog.tables import evidence, mention
+from localmind.graph import statements as sql
+from localmind.graph.merging import Merged, RelationKey, Said, entity_id, key_of, merge
+from localmind.graph.paths import shortest_path
+from localmind.graph.port import Neighbor, Subgraph
+from localmind.ids import is_id
+from localmind.model import ChunkId, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
+
+BATCH = 2_000
+"""Chunks of one deletion, entities of one lookup: bounds the parameters' size."""
+
+ROWS_READ = 10_000
+"""Mentions that one scoring reads of whole entities. About 5 ms."""
+
+CANDIDATES = 1_000
+"""Chunks that are looked up one by one for entities too frequent to be read. About 1 ms for each of them."""
+
+LOOKED_UP = 8
+"""Entities too frequent to be read that are still looked up: the rarest."""
+
+CHUNKS_READ = 5_000
+"""A filter that leaves at most so many chunks is answered from their side."""
+
+EDGES_READ = 200_000
+"""Edges that one search for a path reads before it gives up. About 0.3 s."""
+
+ENTITIES_AT_ONCE = 32
+"""Entities whose relations one statement reads; SQLite takes 500 terms in a UNION."""
+
+K = TypeVar("K")
+Id = TypeVar("Id", bound=str)
+
+
+class SqlGraph:
+    """Speaks to the tables entity, mention, relation and evidence.
+
+    mentions counts the chunks that name an entity, whichever version of their source is visible. An entity's name is the
+    first batch's most frequent spelling and stays; its description is the longest among the chunks that are there.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def open(self) -> None:
+        """The catalog opens the database."""
+
+    def close(self) -> None:
+        """The catalog closes it."""
+
+    # --- writing
+
+    def write(self, tenant: TenantId, source: SourceId, extractions: Mapping[ChunkId, Extraction]) -> None:  # noqa: ARG002 - the chunks' rows know it
+        """Chunks that the catalog does not have are passed over."""
+        if not extractions:
+            return
+        with self._db.write() as connection:
+            rows = self._all(connection, sql.CHUNK_PKS, tenant=tenant, ids=list(extractions))
+            chunk_pks: dict[ChunkId, int] = {ChunkId(row.id): row.pk for row in rows}
+            spoke = [row.chunk_pk for row in self._all(connection, sql.CHUNKS_THAT_SPOKE, chunks=list(chunk_pks.values()))]
+            if spoke:
+                self._take_back(connection, spoke)
+            merged = merge({key: value for key, value in extractions.items() if key in chunk_pks})
+            entity_pks = self._write_entities(connection, tenant, merged)
+            relation_pks = self._write_relations(connection, tenant, merged, entity_pks)
+            _insert(connection, mention, "entity_pk", _rows(merged.mentions, chunk_pks, entity_pks))
+            _insert(connection, evidence, "relation_pk", _rows(merged.evidence, chunk_pks, relation_pks))
+
+    def _write_entities(self, connection: sa.Connection, tenant: TenantId, merged: Merged) -> dict[str, int]:
+        if not merged.entities:
+            return {}
+        keys = {entity_id(tenant, key): key for key in merged.entities}
+        # In one order everywhere, so that two writers of PostgreSQL do not wait for each other.
+        values = [
+            {
+                "id": id_,
+                "tenant": tenant,
+                "key": key,
+                "name": found.name,
+                "type": found.type,
+                "description": found.description,
+                "mentions": found.chunks,
+            }
+            for id_, key in sorted(keys.items())
+            for found in (merged.entities[key],)
+        ]
+        return {keys[row.id]: row.pk for row in connection.execute(sql.upsert_entities(self._db.is_sqlite), values)}
+
+    def _write_relations(
+        self, connection: sa.Connection, tenant: TenantId, merged: Merged, entity_pks: Mapping[str, int]
+    ) -> dict[RelationKey, int]:
+        if not merged.relations:
+            return {}
+        ends = {(entity_pks[key.source], entity_pks[key.target], key.type): key for key in merged.relations}
+        values = [
+            {
+                "tenant": tenant,
+                "source_pk": at[0],
+                "target_pk": at[1],
+                "type": at[2],
+                "description": found.description,
+                "weight": found.weight,
+                "chunks": found.chunks,
+            }
+            for at, key in sorted(ends.items())
+            for found in (merged.relations[key],)
+        ]
+        rows = connection.execute(sql.upsert_relations(self._db.is_sqlite), values)
+        return {ends[row.source_pk, row.target_pk, row.type]: row.pk for row in rows}
+
+    def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
+        for batch in _batches(ids):
+            with self._db.write() as connection:
+                rows = self._all(connection, sql.CHUNK_PKS, tenant=tenant, ids=batch)
+                self._take_back(connection, [row.pk for row in rows])
+
+    def _take_back(self, connection: sa.Connection, chunk_pks: Sequence[int]) -> None:
+        lost = _losses(self._all(connection, sql.DELETE_MENTIONS, chunks=chunk_pks))
+        if lost:
+            connection.execute(self._statement(sql.LOWER_ENTITIES), [{"pk": pk, "gone": loss.chunks} for pk, loss in lost.items()])
+            self._run(connection, sql.DELETE_UNMENTIONED, pks=list(lost))
+            self._describe_again(connection, sql.DESCRIBED_ENTITIES, sql.DESCRIBE_ENTITY, lost)
+        lost = _losses(self._all(connection, sql.DELETE_EVIDENCE, chunks=chunk_pks))
+        if lost:
+            values = [{"pk": pk, "gone": loss.chunks, "weight": loss.weight} for pk, loss in lost.items()]
+            connection.execute(self._statement(sql.LOWER_RELATIONS), values)
+            self._run(connection, sql.DELETE_UNPROVEN, pks=list(lost))
+            self._describe_again(connection, sql.DESCRIBED_RELATIONS, sql.DESCRIBE_RELATION, lost)
+
+    def _describe_again(self, connection: sa.Connection, described: str, describe: str, lost: Mapping[int, _Loss]) -> None:
+        """What only a chunk that is gone has said is not shown any more."""
+        pks = [pk for pk, loss in lost.items() if loss.descriptions]
+        if not pks:
+            return
+        left = self._all(connection, described, pks=pks)
+        values = [{"pk": row.pk} for row in left if row.description in lost[row.pk].descriptions]
+        if values:
+            connection.execute(self._statement(describe), values)
+
+    def clear(self, tenant: TenantId) -> None:
+        with self._db.write() as connection:
+            for statement in sql.CLEAR:
+                self._run(connection, statement, tenant=tenant)
+
+    # --- entities
+
+    def entities(self, tenant: TenantId, *, query: str = "", limit: int = 50, cursor: str | None = None) -> ListPage[Entity]:
+        """Equally often mentioned ones by key. A query is looked for along all entities: about 0.1 s at a million."""
+        key = key_of(query)
+        if query.strip() and not key:
+            return ListPage(())
+        mentions, after = cursors.decode(cursor, int, str) if cursor else (2**31 - 1, "")
+        # A key has neither % nor _.
+        rows = self._read(sql.LIST_ENTITIES, tenant=tenant, mentions=mentions, key=after, pattern=f"%{key}%", limit=limit + 1)
+        next_cursor = cursors.encode(rows[limit - 1].mentions, rows[limit - 1].key) if len(rows) > limit else None
+        return ListPage(tuple(_entity(row) for row in rows[:limit]), next_cursor)
+
+    def get(self, tenant: TenantId, ids: Sequence[EntityId]) -> list[Entity]:
+        found: dict[EntityId, Entity] = {}
+        for batch in _batches(ids):
+            found.update((EntityId(row.id), _entity(row)) for row in self._read(sql.ENTITIES_BY_ID, tenant=tenant, ids=batch))
+        return [found[id_] for id_ in ids if id_ in found]
+
+    def link(self, tenant: TenantId, names: Sequence[str]) -> Mapping[str, Entity]:
+        ids = {name: entity_id(tenant, key) for name in names if (key := key_of(name))}
+        known = {item.id: item for item in self.get(tenant, list(dict.fromkeys(ids.values())))}
+        return {name: known[id_] for name, id_ in ids.items() if id_ in known}
+
+    def count_entities(self, tenant: TenantId, *, source: SourceId | None = None) -> int:
+        if source is None:
+            return int(self._read(sql.COUNT_ENTITIES, tenant=tenant)[0][0])
+        return int(self._read(sql.COUNT_ENTITIES_OF_SOURCE, tenant=tenant, source=source)[0][0])
+
+    def orphans(self, tenant: TenantId) -> list[EntityId]:
+        return [EntityId(row.id) for row in self._read(sql.ORPHANS, tenant=tenant)]
+
+    # --- chunks
+
+    def chunks(self, tenant: TenantId, weights: Mapping[EntityId, float], *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
+        """Reads the rarest entities whole, as long as ROWS_READ lasts; more frequent ones only add to chunks found so.
+
+        An entity's weight is damped by log(1 + N / mentions), where N is how often the tenant's most frequent one is
+        mentioned: that many chunks there are at least, and unlike their number it is known without counting.
+        """
+        asked = _ids(weights)
+        if not asked or (where is not None and not where.source_ids):
+            return []
+        rows = sorted(self._read(sql.WEIGHED_ENTITIES, tenant=tenant, ids=asked), key=lambda row: (row.mentions, row.id))
+        if not rows:
+            return []
+        damped = {row.pk: weights[row.id] * math.log1p(row.top / row.mentions) for row in rows}
+        read, looked_up = _plan([(row.pk, row.mentions) for row in rows])
+        by_hub = not read
+        if by_hub:
+            read, looked_up = looked_up[:1], looked_up[1:]
+        statement = sql.CHUNKS_OF_HUB if by_hub else sql.CHUNKS_OF_ENTITIES
+        sources: list[SourceId] = []
+        if where is not None:
+            sources = _ids(where.source_ids)
+            statement = sql.CHUNKS_OF_HUB_IN_SOURCES if by_hub else sql.CHUNKS_OF_ENTITIES_IN_SOURCES
+            most = CHUNKS_READ + 1
+            if self._read(sql.COUNT_CHUNKS_OF_SOURCES, sources=sources, most=most)[0][0] < most:
+                statement, read, looked_up = sql.CHUNKS_IN_SOURCES, list(damped), []
+        found = self._read(
+            statement,
+            tenant=tenant,
+            read={pk: damped[pk] for pk in read},
+            looked_up={pk: damped[pk] for pk in looked_up},
+            sources=sources,
+            rows=ROWS_READ,
+            candidates=CANDIDATES if looked_up else limit,
+            limit=limit,
+        )
+        return sorted((ScoredChunk(ChunkId(row.id), row.score) for row in found), key=lambda hit: (-hit.score, hit.chunk_id))
+
+    def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
+        return [ChunkId(row.id) for row in self._read(sql.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]
+
+    def chunk_ids(self, tenant: TenantId) -> Iterator[Sequence[ChunkId]]:
+        after = 0
+        while rows := self._read(sql.CHUNK_IDS, tenant=tenant, after=after, limit=BATCH):
+            yield [ChunkId(row.id) for row in rows]
+            after = rows[-1].pk
+
+    # --- relations
+
+    def neighbors(self, tenant: TenantId, ids: Sequence[EntityId], *, limit: int) -> list[Neighbor]:
+        """An entity stands once for each relation to it."""
+        asked = _ids(ids)
+        found: list[Neighbor] = []
+        for at in range(0, len(asked), ENTITIES_AT_ONCE):
+            batch = asked[at : at + ENTITIES_AT_ONCE]
+            ends = {f"id{n}": id_ for n, id_ in enumerate(batch)}
+            rows = self._read(sql.relations_of(len(batch)), tenant=tenant, ids=asked, limit=limit, **ends)
+            inside = frozenset(batch)
+            found += [Neighbor(_entity(row, "b_" if row.a_id in inside else "a_"), _relation(row)) for row in rows]
+        return sorted(found, key=lambda item: -item.relation.weight)[:limit]
+
+    def path(self, tenant: TenantId, start: EntityId, end: EntityId, *, max_hops: int = 4) -> Subgraph | None:
+        """Also None where EDGES_READ edges were read without a meeting. Of several relations between two the heaviest is given."""
+        with self._db.read() as connection:
+            pks = {row.id: row.pk for row in self._all(connection, sql.ENTITIES_BY_ID, tenant=tenant, ids=_ids((start, end)))}
+            if start not in pks or end not in pks:
+                return None
+            left = EDGES_READ
+
+            def adjacent(frontier: Sequence[int]) -> list[tuple[int, int]]:
+                nonlocal left
+                rows = self._all(connection, sql.ADJACENT, pks=list(frontier), most=left)
+                left -= len(rows)
+                return [(row[0], row[1]) for row in sorted(rows, key=lambda row: -row.weight)]
+
+            nodes = shortest_path(pks[start], pks[end], max_hops=max_hops, adjacent=adjacent)
+        if nodes is None:
+            return None
+        found = self._subgraph(tenant, nodes)
+        heaviest = {frozenset((item.source, item.target)): item for item in reversed(found.relations)}
+        hops = pairwise(found.entities)
+        return Subgraph(found.entities, tuple(heaviest[frozenset((one.id, two.id))] for one, two in hops))
+
+    def subgraph(self, tenant: TenantId, *, center: EntityId | None = None, limit: int = 100) -> Subgraph:
+        """Around a centre: the centre, its heaviest neighbours, and theirs as far as there is room. Empty where it is unknown."""
+        if center is None:
+            return self._subgraph(tenant, [row.pk for row in self._read(sql.MOST_MENTIONED, tenant=tenant, limit=limit)])
+        chosen = {item.id: item for item in self.get(tenant, [center])}
+        ring = list(chosen)
+        while ring and len(chosen) < limit:
+            near = self.neighbors(tenant, ring, limit=2 * limit)
+            new = {item.entity.id: item.entity for item in near if item.entity.id not in chosen}
+            ring = list(new)[: limit - len(chosen)]
+            chosen.update((id_, new[id_]) for id_ in ring)
+        pks = {row.id: row.pk for row in self._read(sql.ENTITIES_BY_ID, tenant=tenant, ids=list(chosen))}
+        return self._subgraph(tenant, [pks[id_] for id_ in chosen if id_ in pks])
+
+    def _subgraph(self, tenant: TenantId, pks: Sequence[int]) -> Subgraph:
+        found = {row.pk: _entity(row) for row in self._read(sql.ENTITIES_BY_PK, tenant=tenant, pks=list(pks))}
+        relations = self._read(sql.RELATIONS_AMONG, pks=list(found))
+        return Subgraph(tuple(found[pk] for pk in pks if pk in found), tuple(map(_relation, relations)))
+
+    # --- statements
+
+    def _read(self, statement: str, **values: Any) -> Sequence[Any]:
+        with self._db.read() as connection:
+            return self._all(connection, statement, **values)
+
+    def _all(self, connection: sa.Connection, statement: str, **values: Any) -> Sequence[Any]:
+        return self._run(connection, statement, **values).all()
+
+    def _run(self, connection: sa.Connection, statement: str, **values: Any) -> sa.CursorResult[Any]:
+        """Lists and mappings travel as JSON."""
+        text = self._statement(statement)
+        given = {name: json.dumps(value) if isinstance(value, (list, dict, tuple)) else value for name, value in values.items()}
+        return connection.execute(text, given)
+
+    def _statement(self, statement: str) -> sa.TextClause:
+        return sql.statement(statement, self._db.is_sqlite)
+
+
+class _Loss:
+    """What an entity or a relation loses with chunks that go."""
+
+    __slots__ = ("chunks", "descriptions", "weight")
+
+    def __init__(self) -> None:
+        self.chunks = 0
+        self.weight = 0.0
+        self.descriptions: set[str] = set()
+
+
+def _losses(rows: Iterable[Any]) -> dict[int, _Loss]:
+    """By pk, in its order: two writers of PostgreSQL do not wait for each other."""
+    losses: dict[int, _Loss] = {}
+    for pk, weight, description in rows:
+        loss = losses.get(pk)
+        if loss is None:
+            loss = losses[pk] = _Loss()
+        loss.chunks += 1
+        loss.weight += weight
+        if description is not None:
+            loss.descriptions.add(description)
+    return dict(sorted(losses.items()))
+
+
+def _rows(said: Mapping[ChunkId, Mapping[K, Said]], chunk_pks: Mapping[ChunkId, int], pks: Mapping[K, int]) -> list[tuple[int, int, Said]]:
+    """(chunk, what it names, what it says) in the table's order: neighbours on its pages."""
+    return sorted((chunk_pks[chunk_id], pks[key], what) for chunk_id, items in said.items() for key, what in items.items())
+
+
+def _insert(connection: sa.Connection, table: sa.Table, named: str, rows: Sequence[tuple[int, int, Said]]) -> None:
+    if rows:
+        values = [{"chunk_pk": at, named: pk, "weight": what.weight, "description": what.description or None} for at, pk, what in rows]
+        connection.execute(sa.insert(table), values)
+
+
+def _plan(mentions: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """(pk, mentions), the rarest first, into those that are read whole and those that are looked up."""
+    read: list[int] = []
+    left = ROWS_READ
+    for pk, count in mentions:
+        left -= count
+        if left < 0:
+            break
+        read.append(pk)
+    return read, [pk for pk, _ in mentions[len(read) : len(read) + LOOKED_UP]]
+
+
+def _ids(ids: Collection[Id]) -> list[Id]:
+    """Each once. What can't be an id is unknown everywhere, and some of it can't stand in JSON for PostgreSQL."""
+    return [id_ for id_ in dict.fromkeys(ids) if is_id(id_)]
+
+
+def _batches(ids: Collection[Id]) -> Iterator[list[Id]]:
+    items = _ids(ids)
+    for at in range(0, len(items), BATCH):
+        yield items[at : at + BATCH]
+
+
+def _entity(row: Any, prefix: str = "") -> Entity:
+    values = row._mapping
+    return Entity(*(values[prefix + name] for name in ("id", "name", "type", "description", "mentions")))
+
+
+def _relation(row: Any) -> Relation:
+    return Relation(row.a_id, row.b_id, row.type, row.description, row.weight)

@@ -1,0 +1,492 @@
+"""What localmind/graph/port.py promises, over every adapter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from localmind.catalog.database import Database, sqlite_url
+from localmind.catalog.tables import chunk, entity, evidence, mention, metadata, relation
+from localmind.errors import BadCursor
+from localmind.graph.naming import entity_key
+from localmind.graph.port import Graph
+from localmind.graph.sql import SqlGraph
+from localmind.model import ChunkId, EntityId, ExtractedEntity, ExtractedRelation, Extraction, Filter, Relation, SourceId, TenantId
+
+ACME = TenantId("acme")
+OTHER = TenantId("other")
+REPORT = SourceId("report")
+MEMO = SourceId("memo")
+
+
+@dataclass
+class Store:
+    """An adapter, what must be done before it hears of chunks, and a look behind its back."""
+
+    graph: Graph
+    add_chunks: Callable[[TenantId, SourceId, Sequence[ChunkId]], None]
+    rows: Callable[[], dict[str, int]]
+
+
+def sql_store(folder: Path) -> Iterator[Store]:
+    database = Database(sqlite_url(folder / "catalog.db"))
+    metadata.create_all(database.engine)
+
+    def add_chunks(tenant: TenantId, source: SourceId, ids: Sequence[ChunkId]) -> None:
+        with database.write() as connection:
+            known = set(connection.execute(sa.select(chunk.c.id)).scalars())
+            values = [
+                {
+                    "id": id_,
+                    "tenant": tenant,
+                    "source_id": source,
+                    "since": 1,
+                    "ordinal": n,
+                    "start": 0,
+                    "end": 1,
+                    "heading": "",
+                    "text": id_,
+                }
+                for n, id_ in enumerate(ids)
+                if id_ not in known
+            ]
+            if values:
+                connection.execute(sa.insert(chunk), values)
+
+    def rows() -> dict[str, int]:
+        with database.read() as connection:
+            return {
+                table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                for table in (entity, mention, relation, evidence)
+            }
+
+    graph = SqlGraph(database)
+    graph.open()
+    yield Store(graph, add_chunks, rows)
+    graph.close()
+    database.close()
+
+
+@pytest.fixture(params=[sql_store], ids=["sql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    yield from request.param(tmp_path)
+
+
+@pytest.fixture
+def graph(store: Store) -> Graph:
+    return store.graph
+
+
+def says(*names: str, relations: Sequence[tuple[str, str]] = (), weight: float = 1.0) -> Extraction:
+    return Extraction(
+        tuple(ExtractedEntity(name, weight=weight) for name in names), tuple(ExtractedRelation(one, two) for one, two in relations)
+    )
+
+
+def write(store: Store, extractions: Mapping[str, Extraction], *, tenant: TenantId = ACME, source: SourceId = REPORT) -> None:
+    store.add_chunks(tenant, source, [ChunkId(id_) for id_ in extractions])
+    store.graph.write(tenant, source, {ChunkId(id_): what for id_, what in extractions.items()})
+
+
+def entity_of(graph: Graph, name: str, tenant: TenantId = ACME) -> EntityId:
+    return graph.link(tenant, [name])[name].id
+
+
+def names(graph: Graph, tenant: TenantId = ACME) -> dict[str, int]:
+    return {item.name: item.mentions for item in graph.entities(tenant, limit=1000).items}
+
+
+def ties(graph: Graph, tenant: TenantId = ACME) -> dict[tuple[frozenset[str], str], tuple[float, str]]:
+    found = graph.subgraph(tenant, limit=1000)
+    name_of = {item.id: entity_key(item.name) for item in found.entities}
+    return {
+        (frozenset((name_of[item.source], name_of[item.target])), item.type): (pytest.approx(item.weight), item.description)
+        for item in found.relations
+    }
+
+
+# --- writing and taking back
+
+
+def test_spellings_of_one_name_are_one_entity_over_chunks_and_sources(store: Store) -> None:
+    write(store, {"c1": says("Acme Corp"), "c2": says("Acme Corp")})
+    write(store, {"c3": says("ACME corp")}, source=MEMO)
+    assert names(store.graph) == {"Acme Corp": 3}
+
+
+def test_a_chunk_that_spells_a_name_twice_mentions_it_once(store: Store) -> None:
+    write(store, {"c1": says("Acme Corp", "ACME corp")})
+    assert names(store.graph) == {"Acme Corp": 1}
+
+
+def test_writing_a_chunk_again_replaces_what_it_said(store: Store) -> None:
+    write(store, {"c1": says("Ada", "Babbage", relations=[("Ada", "Babbage")]), "c2": says("Ada")})
+    write(store, {"c1": says("Ada", "Byron")})
+    assert names(store.graph) == {"Ada": 2, "Byron": 1}
+    assert ties(store.graph) == {}
+
+
+def test_writing_the_same_twice_changes_nothing(store: Store) -> None:
+    said = {"c1": says("Ada", "Babbage", relations=[("Ada", "Babbage")]), "c2": says("Ada", "Babbage", relations=[("Babbage", "Ada")])}
+    write(store, said)
+    before = names(store.graph), ties(store.graph), store.rows()
+    write(store, said)
+    assert (names(store.graph), ties(store.graph), store.rows()) == before
+
+
+def test_a_name_without_a_letter_is_no_entity(store: Store) -> None:
+    write(store, {"c1": says("---", "Ada")})
+    assert names(store.graph) == {"Ada": 1}
+
+
+def test_a_relation_to_itself_or_to_an_unnamed_end_is_dropped(store: Store) -> None:
+    write(store, {"c1": says("Ada", "Babbage", relations=[("Ada", "ADA"), ("Ada", "Nobody")])})
+    assert ties(store.graph) == {}
+
+
+def test_a_relation_without_direction_is_one_whichever_way_it_is_said(store: Store) -> None:
+    write(
+        store, {"c1": says("Ada", "Babbage", relations=[("Ada", "Babbage")]), "c2": says("Ada", "Babbage", relations=[("Babbage", "Ada")])}
+    )
+    assert ties(store.graph) == {(frozenset(("ada", "babbage")), "related"): (2.0, "")}
+
+
+def test_a_relation_with_a_type_keeps_its_direction(store: Store) -> None:
+    founded = Extraction((ExtractedEntity("Zoe"), ExtractedEntity("Acme")), (ExtractedRelation("Zoe", "Acme", "founded"),))
+    write(store, {"c1": founded})
+    found = store.graph.subgraph(ACME).relations[0]
+    assert (found.source, found.target) == (entity_of(store.graph, "Zoe"), entity_of(store.graph, "Acme"))
+
+
+def test_an_entity_goes_with_its_last_mention_and_a_relation_with_its_last_evidence(store: Store) -> None:
+    said = says("Ada", "Babbage", relations=[("Ada", "Babbage")])
+    write(store, {"c1": said, "c2": said, "c3": says("Ada")})
+    store.graph.delete(ACME, [ChunkId("c1")])
+    assert (names(store.graph), ties(store.graph)) == ({"Ada": 2, "Babbage": 1}, {(frozenset(("ada", "babbage")), "related"): (1.0, "")})
+    store.graph.delete(ACME, [ChunkId("c2")])
+    assert (names(store.graph), ties(store.graph)) == ({"Ada": 1}, {})
+    store.graph.delete(ACME, [ChunkId("c3")])
+    assert set(store.rows().values()) == {0}
+
+
+def test_deleting_unknown_chunks_and_deleting_twice_change_nothing(store: Store) -> None:
+    write(store, {"c1": says("Ada"), "c2": says("Ada")})
+    store.graph.delete(ACME, [ChunkId("c1"), ChunkId("nothing"), ChunkId("c1")])
+    store.graph.delete(ACME, [ChunkId("c1"), ChunkId("not an id \x00\ud800")])
+    assert names(store.graph) == {"Ada": 1}
+
+
+def test_an_extraction_without_entities_takes_back_what_the_chunk_said(store: Store) -> None:
+    write(store, {"c1": says("Ada")})
+    write(store, {"c1": Extraction()})
+    assert set(store.rows().values()) == {0}
+
+
+def test_a_type_that_says_more_wins_over_concept(store: Store) -> None:
+    write(store, {"c1": says("Ada")})
+    write(store, {"c2": Extraction((ExtractedEntity("Ada", "person"),))})
+    write(store, {"c3": says("Ada")})
+    assert store.graph.link(ACME, ["Ada"])["Ada"].type == "person"
+
+
+def test_the_longest_description_is_shown_and_goes_with_the_chunk_that_gave_it(store: Store) -> None:
+    def described(text: str) -> Extraction:
+        both = (ExtractedEntity("Ada", description=text), ExtractedEntity("Babbage"))
+        return Extraction(both, (ExtractedRelation("Ada", "Babbage", description=text),))
+
+    def shown() -> tuple[str, str]:
+        return store.graph.link(ACME, ["Ada"])["Ada"].description, store.graph.subgraph(ACME).relations[0].description
+
+    write(store, {"c1": described("short"), "c2": described("the longest of all"), "c3": described("")})
+    assert shown() == ("the longest of all", "the longest of all")
+    store.graph.delete(ACME, [ChunkId("c2")])
+    assert shown() == ("short", "short")
+    store.graph.delete(ACME, [ChunkId("c1")])
+    assert shown() == ("", "")
+
+
+def test_many_chunks_are_written_and_taken_back_at_once(store: Store) -> None:
+    said = {f"c{n}": says("Ada", f"Thing {n}", relations=[("Ada", f"Thing {n}")]) for n in range(3000)}
+    write(store, said)
+    assert store.graph.count_entities(ACME) == 3001
+    store.graph.delete(ACME, [ChunkId(id_) for id_ in said])
+    assert set(store.rows().values()) == {0}
+
+
+NAMES = ("Ada", "ADA", "Babbage", "Babbages", "Byron", "Café", "cafe", "Zuse")
+said = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from((0.5, 1.0, 3.0)), st.sampled_from(("", "a", "bb", "ccc"))), max_size=5)
+related = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES), st.sampled_from(("related", "knows"))), max_size=4)
+extractions = st.builds(
+    lambda named, pairs: Extraction(
+        tuple(ExtractedEntity(name, weight=weight, description=text) for name, weight, text in named),
+        tuple(ExtractedRelation(*pair, description=pair[0]) for pair in pairs),
+    ),
+    said,
+    related,
+)
+chunk_names = st.sampled_from([f"c{n}" for n in range(5)])
+calls = st.lists(st.one_of(st.dictionaries(chunk_names, extractions, max_size=3), st.lists(chunk_names, max_size=3)), max_size=8)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(calls)
+def test_any_sequence_of_writes_and_deletes_equals_a_fresh_write_of_what_is_left(
+    store: Store, calls: list[dict[str, Extraction] | list[str]]
+) -> None:
+    fresh = TenantId("fresh")
+    store.graph.clear(ACME)
+    store.graph.clear(fresh)
+    left: dict[str, Extraction] = {}
+    for call in calls:
+        if isinstance(call, dict):
+            write(store, call)
+            left |= call
+        else:
+            store.graph.delete(ACME, [ChunkId(id_) for id_ in call])
+            left = {id_: what for id_, what in left.items() if id_ not in call}
+    write(store, {f"fresh-{id_}": what for id_, what in left.items()}, tenant=fresh)
+
+    def entities(tenant: TenantId) -> dict[str, tuple[int, int]]:
+        return {entity_key(e.name): (e.mentions, len(e.description)) for e in store.graph.entities(tenant, limit=100).items}
+
+    def relations(tenant: TenantId) -> dict[tuple[frozenset[str], str], tuple[float, int]]:
+        return {key: (weight, len(text)) for key, (weight, text) in ties(store.graph, tenant).items()}
+
+    assert entities(ACME) == entities(fresh)
+    assert relations(ACME) == relations(fresh)
+    assert store.graph.orphans(ACME) == []
+
+
+# --- tenants
+
+
+def test_another_tenant_sees_and_changes_nothing(store: Store) -> None:
+    graph = store.graph
+    write(store, {"c1": says("Ada", "Babbage", relations=[("Ada", "Babbage")])})
+    write(store, {"o1": says("Zuse")}, tenant=OTHER, source=MEMO)
+    ada, babbage = entity_of(graph, "Ada"), entity_of(graph, "Babbage")
+    graph.delete(OTHER, [ChunkId("c1")])
+    graph.write(OTHER, REPORT, {ChunkId("c1"): says("Intruder")})
+    assert names(graph, OTHER) == {"Zuse": 1}
+    assert graph.get(OTHER, [ada]) == []
+    assert graph.link(OTHER, ["Ada"]) == {}
+    assert graph.neighbors(OTHER, [ada], limit=10) == []
+    assert graph.chunks(OTHER, {ada: 1.0}, limit=10) == []
+    assert graph.chunks(OTHER, {ada: 1.0}, limit=10, where=Filter(frozenset((REPORT,)))) == []
+    assert graph.mentions(OTHER, ada, limit=10) == []
+    assert graph.path(OTHER, ada, babbage) is None
+    assert graph.subgraph(OTHER, center=ada).entities == ()
+    assert graph.count_entities(OTHER, source=REPORT) == 0
+    assert [list(batch) for batch in graph.chunk_ids(OTHER)] == [["o1"]]
+    graph.clear(OTHER)
+    assert names(graph) == {"Ada": 1, "Babbage": 1}
+
+
+def test_clear_forgets_the_tenant(store: Store) -> None:
+    write(store, {"c1": says("Ada", "Babbage", relations=[("Ada", "Babbage")])})
+    store.graph.clear(ACME)
+    assert set(store.rows().values()) == {0}
+
+
+# --- entities
+
+
+def test_entities_come_most_mentioned_first_in_pages_that_miss_and_repeat_none(store: Store) -> None:
+    write(store, {f"c{n}": says(*(f"Thing{k:02}" for k in range(n + 1))) for n in range(12)})
+    whole = store.graph.entities(ACME, limit=100)
+    assert whole.next_cursor is None
+    assert [item.mentions for item in whole.items] == sorted((item.mentions for item in whole.items), reverse=True)
+    paged, cursor = [], None
+    while True:
+        page = store.graph.entities(ACME, limit=5, cursor=cursor)
+        paged += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert tuple(paged) == whole.items
+
+
+def test_a_search_for_entities_ignores_case_and_accents_and_knows_no_wildcards(store: Store) -> None:
+    write(store, {"c1": says("Café Müller", "Muller and Sons")})
+    assert {item.name for item in store.graph.entities(ACME, query="MULLER").items} == {"Café Müller", "Muller and Sons"}
+    assert {item.name for item in store.graph.entities(ACME, query="é mü").items} == {"Café Müller"}
+    assert store.graph.entities(ACME, query="%").items == ()
+
+
+def test_a_cursor_that_no_list_gave_out_is_refused(graph: Graph) -> None:
+    with pytest.raises(BadCursor):
+        graph.entities(ACME, cursor="nonsense")
+
+
+def test_get_keeps_the_order_and_leaves_out_what_is_unknown(store: Store) -> None:
+    write(store, {"c1": says("Ada", "Babbage")})
+    ada, babbage = entity_of(store.graph, "Ada"), entity_of(store.graph, "Babbage")
+    found = store.graph.get(ACME, [babbage, EntityId("unknown"), ada, EntityId("not an id\x00")])
+    assert [item.id for item in found] == [babbage, ada]
+
+
+def test_link_finds_names_in_any_spelling_and_leaves_out_the_rest(store: Store) -> None:
+    write(store, {"c1": says("Analytical Engine")})
+    found = store.graph.link(ACME, ["the analytical ENGINES", "steam", "", "\ud800", "?"])
+    assert {name: item.name for name, item in found.items()} == {"the analytical ENGINES": "Analytical Engine"}
+
+
+def test_entities_are_counted_by_source(store: Store) -> None:
+    write(store, {"c1": says("Ada", "Babbage"), "c2": says("Ada")})
+    write(store, {"c3": says("Ada", "Zuse")}, source=MEMO)
+    assert store.graph.count_entities(ACME) == 3
+    assert store.graph.count_entities(ACME, source=REPORT) == 2
+    assert store.graph.count_entities(ACME, source=SourceId("unknown")) == 0
+
+
+def test_chunk_ids_gives_every_chunk_that_mentions_something_once(store: Store) -> None:
+    write(store, {f"c{n}": says("Ada") for n in range(2500)} | {"silent": Extraction()})
+    ids = [id_ for batch in store.graph.chunk_ids(ACME) for id_ in batch]
+    assert sorted(ids) == sorted(f"c{n}" for n in range(2500))
+
+
+# --- chunks
+
+
+def test_chunks_are_scored_by_the_weights_of_what_they_mention(store: Store) -> None:
+    write(store, {"both": says("Ada", "Babbage"), "strong": says("Ada", weight=5), "weak": says("Ada"), "none": says("Zuse")})
+    ada, babbage = entity_of(store.graph, "Ada"), entity_of(store.graph, "Babbage")
+    found = store.graph.chunks(ACME, {ada: 1.0, babbage: 10.0}, limit=10)
+    assert [hit.chunk_id for hit in found] == ["both", "strong", "weak"]
+    assert all(one.score >= two.score > 0 for one, two in pairwise(found))
+    assert store.graph.chunks(ACME, {ada: 1.0, babbage: 10.0}, limit=1) == found[:1]
+
+
+def test_a_rare_entity_weighs_more_than_one_that_is_everywhere(store: Store) -> None:
+    write(store, {f"c{n}": says("Common") for n in range(20)} | {"rare": says("Rare")})
+    weights = {entity_of(store.graph, "Common"): 1.0, entity_of(store.graph, "Rare"): 1.0}
+    assert store.graph.chunks(ACME, weights, limit=3)[0].chunk_id == "rare"
+
+
+def test_chunks_are_restricted_to_sources_and_an_empty_filter_matches_nothing(store: Store) -> None:
+    write(store, {"c1": says("Ada")})
+    write(store, {"c2": says("Ada")}, source=MEMO)
+    weights = {entity_of(store.graph, "Ada"): 1.0}
+    assert [hit.chunk_id for hit in store.graph.chunks(ACME, weights, limit=9, where=Filter(frozenset((MEMO,))))] == ["c2"]
+    assert store.graph.chunks(ACME, weights, limit=9, where=Filter(frozenset())) == []
+    assert store.graph.chunks(ACME, {EntityId("unknown"): 1.0}, limit=9) == []
+    assert store.graph.chunks(ACME, {}, limit=9) == []
+
+
+def test_mentions_come_strongest_first(store: Store) -> None:
+    write(store, {"c1": says("Ada"), "c2": says("Ada", weight=3), "c3": says("Ada", weight=2)})
+    assert store.graph.mentions(ACME, entity_of(store.graph, "Ada"), limit=2) == ["c2", "c3"]
+
+
+# --- relations
+
+
+def chain(store: Store, *pairs: tuple[str, str], again: Sequence[tuple[str, str]] = ()) -> None:
+    said = [says(one, two, relations=[(one, two)]) for one, two in (*pairs, *again)]
+    write(store, {f"link{n}": what for n, what in enumerate(said)})
+
+
+def test_neighbors_come_heaviest_first_without_relations_within(store: Store) -> None:
+    graph = store.graph
+    chain(
+        store,
+        ("Ada", "Babbage"),
+        ("Ada", "Byron"),
+        ("Zuse", "Ada"),
+        ("Zuse", "Babbage"),
+        again=[("Zuse", "Ada"), ("Zuse", "Ada"), ("Ada", "Byron")],
+    )
+    ada, zuse = entity_of(graph, "Ada"), entity_of(graph, "Zuse")
+    found = graph.neighbors(ACME, [ada], limit=10)
+    assert [(item.entity.name, item.relation.weight) for item in found] == [("Zuse", 3.0), ("Byron", 2.0), ("Babbage", 1.0)]
+    assert graph.neighbors(ACME, [ada], limit=2) == found[:2]
+    together = graph.neighbors(ACME, [ada, zuse], limit=10)
+    assert sorted((item.entity.name, item.relation.weight) for item in together) == [("Babbage", 1.0), ("Babbage", 1.0), ("Byron", 2.0)]
+    assert graph.neighbors(ACME, [EntityId("unknown")], limit=10) == []
+    assert graph.neighbors(ACME, [], limit=10) == []
+
+
+def test_neighbors_of_many_entities_are_taken_together(store: Store) -> None:
+    write(store, {f"c{n}": says(f"Thing {n}", "Hub", relations=[(f"Thing {n}", "Hub")]) for n in range(80)})
+    found = store.graph.neighbors(ACME, [entity_of(store.graph, f"Thing {n}") for n in range(80)], limit=100)
+    assert [item.entity.name for item in found] == ["Hub"] * 80
+
+
+def test_a_path_is_a_shortest_one_in_its_order(store: Store) -> None:
+    graph = store.graph
+    chain(store, ("A1", "B1"), ("B1", "C1"), ("C1", "D1"), ("A1", "E1"), ("E1", "D1"), ("X1", "Y1"))
+    a, d, c = (entity_of(graph, name) for name in ("A1", "D1", "C1"))
+    found = graph.path(ACME, a, d)
+    assert found is not None
+    assert [item.name for item in found.entities] == ["A1", "E1", "D1"]
+    assert [frozenset((item.source, item.target)) for item in found.relations] == [
+        frozenset((one.id, two.id)) for one, two in pairwise(found.entities)
+    ]
+    assert graph.path(ACME, a, c, max_hops=1) is None
+    assert graph.path(ACME, a, entity_of(graph, "X1"), max_hops=9) is None
+    assert graph.path(ACME, a, EntityId("unknown")) is None
+    alone = graph.path(ACME, a, a)
+    assert alone is not None
+    assert ([item.name for item in alone.entities], alone.relations) == (["A1"], ())
+
+
+def test_a_subgraph_holds_the_most_mentioned_entities_and_the_relations_among_them(store: Store) -> None:
+    chain(store, ("Ada", "Babbage"), ("Ada", "Byron"), again=[("Ada", "Babbage")])
+    found = store.graph.subgraph(ACME, limit=2)
+    assert [item.name for item in found.entities] == ["Ada", "Babbage"]
+    ada, babbage = (item.id for item in found.entities)
+    assert found.relations == (Relation(ada, babbage, "related", "", 2.0),)
+
+
+def test_a_subgraph_around_a_centre_begins_with_it_and_widens_as_far_as_there_is_room(store: Store) -> None:
+    graph = store.graph
+    chain(store, ("A1", "B1"), ("B1", "C1"), ("C1", "D1"), ("X1", "Y1"))
+    assert [item.name for item in graph.subgraph(ACME, center=entity_of(graph, "A1"), limit=3).entities] == ["A1", "B1", "C1"]
+    whole = graph.subgraph(ACME, center=entity_of(graph, "A1"), limit=50)
+    assert ([item.name for item in whole.entities], len(whole.relations)) == (["A1", "B1", "C1", "D1"], 3)
+    assert graph.subgraph(ACME, center=EntityId("unknown")).entities == ()
+
+
+# --- the limits that keep the embedded engine fast
+
+
+@pytest.fixture
+def limited(store: Store) -> Store:
+    if not isinstance(store.graph, SqlGraph):
+        pytest.skip("has no such limits")
+    return store
+
+
+def test_entities_too_frequent_to_be_read_are_looked_up_for_the_chunks_of_rarer_ones(
+    limited: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(limited, {f"c{n:02}": says("Common") for n in range(30)} | {"both": says("Common", "Rare"), "rare": says("Rare")})
+    weights = {entity_of(limited.graph, "Common"): 1.0, entity_of(limited.graph, "Rare"): 1.0}
+    exact = {hit.chunk_id: hit.score for hit in limited.graph.chunks(ACME, weights, limit=2)}
+    monkeypatch.setattr("localmind.graph.sql.ROWS_READ", 5)
+    found = {hit.chunk_id: hit.score for hit in limited.graph.chunks(ACME, weights, limit=2)}
+    assert found == pytest.approx(exact)
+    assert math.isclose(found[ChunkId("both")] - found[ChunkId("rare")], math.log1p(1))
+
+
+def test_of_an_entity_that_is_everywhere_the_strongest_mentions_are_read(limited: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(limited, {f"c{n:02}": says("Common", weight=n + 1) for n in range(30)})
+    write(limited, {"m1": says("Common", weight=0.5)}, source=MEMO)
+    common = {entity_of(limited.graph, "Common"): 1.0}
+    monkeypatch.setattr("localmind.graph.sql.ROWS_READ", 5)
+    assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=9)] == ["c29", "c28", "c27", "c26", "c25"]
+    of_memo = Filter(frozenset((MEMO,)))
+    assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=9, where=of_memo)] == ["m1"]
+    monkeypatch.setattr("localmind.graph.sql.CHUNKS_READ", 10)
+    of_report = Filter(frozenset((REPORT,)))
+    assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=2, where=of_report)] == ["c29", "c28"]
+    monkeypatch.setattr("localmind.graph.sql.ROWS_READ", 1000)
+    assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=2, where=of_report)] == ["c29", "c28"]
