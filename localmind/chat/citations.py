@@ -83,6 +83,7 @@ class CitedText:
         self._given = ""
         self._claim_from = 0
         self._claim = ""
+        self._here: set[int] = set()  # numbers given since the last word
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -115,6 +116,7 @@ class CitedText:
     def _passed(self, item: markers.Text | markers.Marker) -> str:
         if isinstance(item, markers.Text):
             self._said += item.text
+            self._here.clear()
             passed = item.text
         else:
             passed = self._cited(item) or markers.in_place_of_dropped(self._given)
@@ -129,7 +131,9 @@ class CitedText:
         claim = self._statement()
         hits = [self._passages[number - 1] for number in known]
         numbers = dict.fromkeys(self._number(hit, evidence(claim, hit.text)) for hit in hits)
-        return marker.space + "".join(f"[{n}]" for n in numbers)
+        new = [n for n in numbers if n not in self._here]
+        self._here.update(new)
+        return marker.space + "".join(f"[{n}]" for n in new) if new else ""
 
     def _number(self, hit: Hit, span: Span) -> int:
         """The same evidence cited again keeps its number, also where two chunks overlap."""

@@ -15,7 +15,7 @@ from localmind.catalog.tables import conversation as conversations
 from localmind.catalog.tables import message as messages
 from localmind.chat.cleaning import cleaned
 from localmind.errors import InvalidInput, NotFound
-from localmind.ids import random_id
+from localmind.ids import is_id, random_id
 from localmind.model import Citation, Conversation, ListPage, Message, TenantId
 
 MAX_LIMIT = 200
@@ -115,7 +115,8 @@ def title_of(question: str) -> str:
     line = " ".join(question.split())
     if len(line) <= TITLE_CHARS:
         return line
-    return (line[: TITLE_CHARS - 1].rsplit(" ", 1)[0] or line[: TITLE_CHARS - 1]) + "…"
+    words, space, _ = line[:TITLE_CHARS].rpartition(" ")
+    return (words if space else line[: TITLE_CHARS - 1]) + "…"
 
 
 def _checked_title(title: str) -> str:
@@ -128,6 +129,9 @@ def _checked_title(title: str) -> str:
 
 
 def _is(tenant: TenantId, conversation_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """The conditions for a row. Raises NotFound for what can't be an id, and might not even be UTF-8."""
+    if not is_id(conversation_id):
+        raise _not_found(conversation_id)
     return conversations.c.tenant == tenant, conversations.c.id == conversation_id
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from localmind.chat import sentences
@@ -29,6 +29,9 @@ MAX_CANDIDATES = 30
 
 CONTEXT_SHARE = 0.5
 """What a question's word is worth when title or heading has it and the sentence has not."""
+
+CARRIED_SHARE = 0.3
+"""What a word is worth that an earlier turn adds to the question."""
 
 MIN_RELATIVE = 0.8
 """A further sentence is kept when it scores this share of the best."""
@@ -86,20 +89,18 @@ class Scored(NamedTuple):
 def answer(question: str, hits: Sequence[Hit], embedder: Embedder, *, query: str | None = None) -> list[Statement]:
     """One to four statements in reading order; [] where the hits don't answer the question.
 
-    query: the question with what earlier turns add to it, for likeness; the question itself says which kind of answer is wanted.
+    query: the question with the words that earlier turns add to it. They tell what it is about; what is asked, it says itself.
     """
-    asked = query or question
-    shortlist = candidates(asked, hits)
-    similarities = _similarities(asked, shortlist, embedder)
-    scored = rank(wants(question), shortlist, similarities)
-    if not scored or not is_answered(asked, hits, scored[0]):
+    query = query or question
+    shortlist = candidates(question, query, hits)
+    scored = rank(wants(question), shortlist, _similarities({question, query}, shortlist, embedder))
+    if not scored or not is_answered(query, hits, scored[0]):
         return []
     return [_statement(one.candidate) for one in in_reading_order(distinct(scored))]
 
 
-def candidates(query: str, hits: Sequence[Hit]) -> list[Candidate]:
-    """The sentences that share most words with the query, at most MAX_CANDIDATES, best first."""
-    wanted = stems(query)
+def candidates(question: str, query: str, hits: Sequence[Hit]) -> list[Candidate]:
+    """The sentences that share most words with question and query, at most MAX_CANDIDATES, best first."""
     found: dict[tuple[str, int, int], Candidate] = {}
     for rank_, hit in enumerate(hits):
         pieces = sentences.split(hit.text)
@@ -112,7 +113,7 @@ def candidates(query: str, hits: Sequence[Hit]) -> list[Candidate]:
             context = " › ".join(part for part in (hit.title, hit.heading, heading) if part)
             key = (hit.source_id, hit.start + piece.start, hit.start + piece.end)  # chunks overlap
             found.setdefault(key, Candidate(rank_, hit, pieces, at, context, stems(raw), 0.0))
-    weight = _weights(wanted, [one.stems | stems(one.context) for one in found.values()])
+    weight = _weights(stems(question), stems(query), [one.stems | stems(one.context) for one in found.values()])
     covered = [one._replace(covered=_covered(one, weight)) for one in found.values()]
     return sorted(covered, key=lambda one: (-one.covered + 0.02 * one.rank, one.rank, one.at))[:MAX_CANDIDATES]
 
@@ -157,21 +158,23 @@ def in_reading_order(kept: Sequence[Scored]) -> list[Scored]:
     return sorted(kept, key=lambda one: (first[one.candidate.hit.source_id], one.candidate.hit.start + one.candidate.piece.start))
 
 
-def _similarities(query: str, shortlist: Sequence[Candidate], embedder: Embedder) -> list[float]:
-    """Cosines; words alone decide where the embedder is a server that is away."""
+def _similarities(queries: Collection[str], shortlist: Sequence[Candidate], embedder: Embedder) -> list[float]:
+    """Cosines, the mean over the queries; words alone decide where the embedder is a server that is away."""
     if not shortlist:
         return []
     try:
         documents = embedder.embed_documents([f"{one.context}\n{one.text}" for one in shortlist])
-        return [float(value) for value in documents @ embedder.embed_query(query)]
+        each = [documents @ embedder.embed_query(query) for query in queries]
+        return [float(sum(values)) / len(values) for values in zip(*each, strict=True)]
     except Unavailable:
         return [one.covered for one in shortlist]
 
 
-def _weights(wanted: frozenset[str], texts: Sequence[frozenset[str]]) -> dict[str, float]:
-    """How much a word of the question tells: rare among the sentences is more. A word that none has counts like a rare one."""
-    frequency = Counter(stem for text in texts for stem in text & wanted)
-    return {stem: math.log(1 + len(texts) / max(1, frequency[stem])) for stem in wanted}
+def _weights(asked: frozenset[str], all_asked: frozenset[str], texts: Sequence[frozenset[str]]) -> dict[str, float]:
+    """How much a word tells: rare among the sentences is more. A word that none has counts like a rare one."""
+    frequency = Counter(stem for text in texts for stem in text & all_asked)
+    share = {stem: 1.0 if stem in asked else CARRIED_SHARE for stem in asked | all_asked}
+    return {stem: share[stem] * math.log(1 + len(texts) / max(1, frequency[stem])) for stem in share}
 
 
 def _covered(one: Candidate, weight: dict[str, float]) -> float:

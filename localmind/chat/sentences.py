@@ -42,6 +42,18 @@ class _Line(NamedTuple):
     text: str
 
 
+class _Block(NamedTuple):
+    """Lines that belong together: from a character on, up to the line `stop`; the next block begins at the line `after`.
+
+    kind: None where there is nothing to quote.
+    """
+
+    kind: Kind | None
+    start: int
+    stop: int
+    after: int
+
+
 _LINE = re.compile(r"[^\n]*\n|[^\n]+$")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _BULLET = re.compile(r"\s*(?:[-*+•‣◦▪●○–—]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\))\s+(?=\S)")
@@ -84,43 +96,36 @@ def _blocks(text: str) -> Iterator[tuple[Kind, int, int]]:
     lines = [_Line(match.start(), match.end(), match.group().rstrip("\n")) for match in _LINE.finditer(text)]
     at = 0
     while at < len(lines):
-        kind, begin, after = _block(lines, at)
-        if kind is not None:
-            yield kind, begin, lines[after - 1].end
-        at = max(after, at + 1)
+        block = _fenced(lines, at) if _FENCE.match(lines[at].text) else _block(lines, at)
+        if block.kind is not None:
+            yield block.kind, block.start, lines[block.stop - 1].end
+        at = block.after
 
 
-def _block(lines: list[_Line], at: int) -> tuple[Kind | None, int, int]:
-    """The block that begins in a line: its kind (None: nothing to quote), its first character, the line after it."""
+def _block(lines: list[_Line], at: int) -> _Block:
     line = lines[at]
     if not line.text.strip() or _RULE.match(line.text):
-        return None, line.start, at + 1
-    if _FENCE.match(line.text):
-        return _fenced(lines, at)
+        return _Block(None, line.start, at + 1, at + 1)
     if bullet := _BULLET.match(line.text):
-        return Kind.ITEM, line.start + bullet.end(), _continuation(lines, at + 1)
+        stop = _continuation(lines, at + 1)
+        return _Block(Kind.ITEM, line.start + bullet.end(), stop, stop)
     if _CODE_INDENT.match(line.text) and _stands_alone(lines, at):
-        after = at + 1
-        while after < len(lines) and _CODE_INDENT.match(lines[after].text):
-            after += 1
-        return Kind.CODE, line.start, after
+        stop = next((n for n in range(at + 1, len(lines)) if not _CODE_INDENT.match(lines[n].text)), len(lines))
+        return _Block(Kind.CODE, line.start, stop, stop)
     if hashes := _HASHES.match(line.text):
-        return Kind.HEADING, line.start + hashes.end(), at + 1
+        return _Block(Kind.HEADING, line.start + hashes.end(), at + 1, at + 1)
     if line.text.lstrip().startswith("|"):
-        return Kind.ROW, line.start, at + 1
+        return _Block(Kind.ROW, line.start, at + 1, at + 1)
     if _is_heading(lines, at):
-        return Kind.HEADING, line.start, at + 1
-    return Kind.PROSE, line.start, _continuation(lines, at + 1)
+        return _Block(Kind.HEADING, line.start, at + 1, at + 1)
+    stop = _continuation(lines, at + 1)
+    return _Block(Kind.PROSE, line.start, stop, stop)
 
 
-def _fenced(lines: list[_Line], at: int) -> tuple[Kind | None, int, int]:
+def _fenced(lines: list[_Line], at: int) -> _Block:
     """What stands between the fences; to the end where the chunk ends before the fence does."""
-    after = at + 1
-    while after < len(lines) and not _FENCE.match(lines[after].text):
-        after += 1
-    if after == at + 1:
-        return None, lines[at].start, after + 1
-    return Kind.CODE, lines[at].end, after
+    stop = next((n for n in range(at + 1, len(lines)) if _FENCE.match(lines[n].text)), len(lines))
+    return _Block(Kind.CODE if stop > at + 1 else None, lines[at].end, stop, stop + 1)
 
 
 def _continuation(lines: list[_Line], at: int) -> int:
