@@ -29,7 +29,7 @@ def answer_html(text: str, citations: Sequence[Citation]) -> str:
 
     HTML in it is shown as text; images, links and references are not understood. A [n] without a citation (yet) is marked, but no link.
     """
-    return _markdown().render(text, {"citations": {citation.n: citation for citation in citations}})
+    return str(_markdown().render(text, {"citations": {citation.n: citation for citation in citations}}))
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import ParamSpec, TypeVar
 
@@ -28,7 +28,7 @@ async def call(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return outcome[0]
 
 
-async def iterate(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+async def iterate(start: Callable[[], Iterator[T]]) -> AsyncGenerator[T, None]:
     """The items of a blocking iterator. Closing this early closes the iterator after its next item.
 
     Each has a thread of its own: an answer may take minutes, and the pool behind `call` has few threads.

@@ -85,13 +85,10 @@ class ConversationPanel:
                 return
             Text("h1", "What do you want to know?")
             Text("p", "Every answer points to the page that it comes from.", "start-text")
-            if any(question for question in self._starters()):
+            if self._library.has_guides:
                 with box("starters"):
-                    for question in self._starters():
+                    for question in STARTERS:
                         button(question, lambda question=question: self._ask(question), classes="starter")
-
-    def _starters(self) -> tuple[str, ...]:
-        return STARTERS if self._mind.settings.seed_guides else ()
 
     # --- asking
 

@@ -56,13 +56,14 @@ def _by_source(jobs: ListPage[Job]) -> dict[SourceId, Job]:
 
 
 class Library:
-    """on_change is called when the list went from empty to filled or back."""
+    """on_change is called when `is_empty` or `has_guides` has changed."""
 
     def __init__(self, mind: LocalMind) -> None:
         self._mind = mind
         self.on_change: Callable[[], Any] = lambda: None
         self.is_empty = False
-        self.first_titles: tuple[str, ...] = ()
+        self.has_guides = False
+        """The product's own guides are among the newest sources."""
         self._work = Work()
         self._rows: dict[SourceId, SourceRow] = {}
         self._cursor: str | None = None
@@ -128,8 +129,9 @@ class Library:
             self._remove(gone)
         for index, source in enumerate(found.items):
             self._show(source, index)
-        self.first_titles = tuple(source.title for source in found.items[:3])
         self._show_counts()
+        if not self._query:
+            self._tell_change(is_empty=not found.items, has_guides=any(source.kind == "guide" for source in found.items))
 
     async def _show_more(self) -> None:
         with problems_shown():
@@ -159,8 +161,10 @@ class Library:
         self._more.set_visibility(self._cursor is not None)
         self._empty.text = f"No title contains “{self._query}”." if self._query else "Nothing here yet."
         self._empty.set_visibility(not shown)
-        if not self._query and self.is_empty != (not shown):
-            self.is_empty = not shown
+
+    def _tell_change(self, *, is_empty: bool, has_guides: bool) -> None:
+        if (is_empty, has_guides) != (self.is_empty, self.has_guides):
+            self.is_empty, self.has_guides = is_empty, has_guides
             self.on_change()
 
     def _filter_changed(self, query: str) -> None:
@@ -237,10 +241,9 @@ class Library:
         with problems_shown():
             await call(self._mind.sources.delete, PERSONAL, source.id)
             notify_done("Deleted.")
+            self._remove(source.id)
             self._watch_now = True
             await self._refresh()
-            self._remove(source.id)
-            self._show_counts()
 
     async def _retry(self, source: Source) -> None:
         with problems_shown():

@@ -51,8 +51,8 @@ def mount(app: FastAPI, mind: LocalMind) -> None:
     Client.shared_head_html += _head()
 
     @ui.page("/", title="Local Mind")
-    async def home(c: str = "") -> None:
-        await Home(mind).build(conversation_id=c)
+    def home(c: str = "") -> None:
+        Home(mind).build(conversation_id=c)
 
     @ui.page("/sources/{source_id}", title="Local Mind")
     async def source(source_id: str, page: str = "", start: str = "", end: str = "") -> None:

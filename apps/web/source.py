@@ -9,7 +9,6 @@ from nicegui import ui
 
 from apps.web.calls import call, problems_shown
 from apps.web.elements import Text, box, brand, link, notice
-from apps.web.home import is_ready
 from apps.web.passages import Window
 from apps.web.pdf_view import PdfView
 from apps.web.text_view import TextView
@@ -31,10 +30,6 @@ class SourcePage:
         self._images = images
 
     async def build(self, source_id: str, *, page: int | None, start: int | None, end: int | None) -> None:
-        if not await is_ready(self._mind):
-            notice("Starting …", "Local Mind opens its indexes. This page goes on by itself.")
-            ui.timer(1, ui.navigate.reload, once=True)
-            return
         try:
             source = await call(self._get, source_id)
         except NotFound:

@@ -75,7 +75,8 @@ class Turn:
         return None
 
     async def _stream(self, mind: LocalMind, conversation_id: str | None) -> Answer | None:
-        text, citations, drawn_at = "", (), 0.0
+        text, drawn_at = "", 0.0
+        citations: tuple[Citation, ...] = ()
         events = iterate(lambda: mind.chat.stream(PERSONAL, self._question, conversation_id=conversation_id))
         async for event in events:
             if self._is_stopped or self._answer.is_deleted:

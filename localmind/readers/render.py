@@ -109,7 +109,7 @@ def _main(arguments: list[str], stdin: IO[bytes], stdout: IO[bytes]) -> int:
             return NOT_READABLE
         page = document[int(number) - 1]
         stdout.write(_png(page) if task == "image" else json.dumps(_boxes(page, stdin.read().decode("utf-8"))).encode())
-    except pypdfium2.PdfiumError:
+    except (pypdfium2.PdfiumError, OSError):
         return NOT_READABLE
     stdout.flush()
     return 0
