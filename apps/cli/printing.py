@@ -1,0 +1,170 @@
+"""What people see: tables and lines on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from localmind.errors import LocalMindError
+
+if TYPE_CHECKING:
+    from apps.cli.folders import Plan
+    from apps.cli.ingesting import Outcome
+
+LEFT_OUT_SHOWN = 20
+STATUS_STYLES = {
+    "ready": "green",
+    "succeeded": "green",
+    "healthy": "green",
+    "partial": "yellow",
+    "degraded": "yellow",
+    "failed": "red",
+    "cancelled": "red",
+    "refused": "red",
+    "unhealthy": "red",
+}
+
+
+def stdout() -> Console:
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(data: Any) -> None:
+    sys.stdout.write(json.dumps(data, ensure_ascii=not _speaks_utf8(), indent=2) + "\n")
+
+
+def print_error(error: LocalMindError) -> None:
+    stderr().print(f"[red]{escape(error.message)}[/red]{' ' + escape(error.hint) if error.hint else ''}", soft_wrap=True)
+
+
+def print_outcomes(outcomes: Sequence[Outcome], plan: Plan) -> None:
+    console = stdout()
+    for outcome in outcomes:
+        if outcome.went_wrong:
+            reason, hint = _reason(outcome.error)
+            console.print(f"[red]{outcome.status}[/red] {escape(outcome.path)}: {escape(reason)} {escape(hint)}".rstrip(), soft_wrap=True)
+        for note in outcome.notes:
+            console.print(f"[yellow]note[/yellow] {escape(outcome.path)}: {escape(note)}", soft_wrap=True)
+    for path, reason in plan.left_out[:LEFT_OUT_SHOWN]:
+        console.print(f"[yellow]left out[/yellow] {escape(str(path))}: {escape(reason)}", soft_wrap=True)
+    if len(plan.left_out) > LEFT_OUT_SHOWN:
+        console.print(f"[yellow]left out[/yellow] and {len(plan.left_out) - LEFT_OUT_SHOWN} more; --json lists them")
+    counts = {status: sum(outcome.status == status for outcome in outcomes) for status in dict.fromkeys(one.status for one in outcomes)}
+    told = [f"{count} {status}" for status, count in counts.items()]
+    told += [f"{len(plan.left_out)} left out"] * bool(plan.left_out) + [f"{plan.hidden} hidden"] * bool(plan.hidden)
+    console.print(", ".join(told) or "Nothing to put in.")
+
+
+def print_deleted(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        state = _styled("deleted" if outcome.status == "succeeded" else outcome.status)
+        stdout().print(f"{outcome.source_id}: {state} {escape(' '.join(_reason(outcome.error)))}".rstrip(), soft_wrap=True)
+
+
+def print_sources(sources: Iterable[Mapping[str, Any]]) -> None:
+    table = Table("id", "title", "status", "type", "pages", "chunks", "tags", box=None, pad_edge=False)
+    for one in sources:
+        counts = _number(one["pages"]), _number(one["chunks"])
+        tags = escape(", ".join(one["tags"]))
+        table.add_row(one["source_id"], escape(one["title"]), _styled(one["status"]), one["media_type"], *counts, tags)
+    stdout().print(table)
+
+
+def print_jobs(jobs: Iterable[Mapping[str, Any]]) -> None:
+    table = Table("id", "kind", "status", "stage", "progress", "source", "error", box=None, pad_edge=False)
+    for one in jobs:
+        reason = escape(" ".join(_reason(one["error"])).strip())
+        progress = f"{one['progress']:.0%}"
+        table.add_row(one["job_id"], one["kind"], _styled(one["status"]), one["stage"] or "", progress, one["source_id"] or "", reason)
+    stdout().print(table)
+
+
+def print_hits(found: Mapping[str, Any]) -> None:
+    console = stdout()
+    for number, hit in enumerate(found["hits"], 1):
+        console.print(f"[bold]{number}. {escape(hit['title'])}[/bold]{_page(hit)}  [dim]{hit['score']:.4f} {hit['source_id']}[/dim]")
+        console.print(escape(" ".join(hit["text"].split())[:400]) + "\n", soft_wrap=False)
+    if not found["hits"]:
+        console.print("Nothing found.")
+    if found["degraded"]:
+        stderr().print(f"[yellow]Could not ask: {', '.join(found['degraded'])}.[/yellow]")
+
+
+def print_answer(events: Iterator[tuple[str, Any]]) -> None:
+    """The answer as it comes, then where it stands."""
+    console = stdout()
+    for name, data in events:
+        if name == "token":
+            console.print(escape(data["text"]), end="", soft_wrap=True)
+        elif name == "done":
+            console.print()
+            for one in data["citations"]:
+                quote = " ".join(one["quote"].split())
+                console.print(f"\n\\[{one['n']}] [bold]{escape(one['title'])}[/bold]{_page(one)}: “{escape(quote[:300])}”", soft_wrap=True)
+            console.print(f"\n[dim]Go on with --conversation {data['conversation_id']}[/dim]", soft_wrap=True)
+
+
+def print_findings(report: Mapping[str, Any]) -> None:
+    console = stdout()
+    for one in report["findings"]:
+        console.print(f"{one['store']}: {one['kind']} {one['id']}{' [green]mended[/green]' if one['fixed'] else ''}")
+    checked = ", ".join(f"{count} {name}" for name, count in report["checked"].items())
+    console.print(f"{report['count']} differences; looked at {checked}.")
+
+
+def print_rebuilt(report: Mapping[str, Any]) -> None:
+    stdout().print(f"{report['chunks']} chunks of {report['sources']} sources made anew in {report['took_s']:.1f} s.")
+
+
+def print_status(told: Mapping[str, Any]) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("service", f"runs at {told['url']}" if told["running"] else "not running; opened for this command")
+    table.add_row("data", escape(told["data_dir"]))
+    table.add_row("health", _styled(told["status"]))
+    for name, state in told["services"].items():
+        table.add_row(f"  {name}", _styled(state))
+    for name in ("sources", "chunks", "vectors", "entities"):
+        table.add_row(name, f"{told[name]:,}")
+    table.add_row("jobs", ", ".join(f"{count:,} {status}" for status, count in told["jobs"].items()) or "none")
+    table.add_row("disk", ", ".join(f"{name} {size / 1e6:,.1f} MB" for name, size in told["disk_bytes"].items()))
+    stdout().print(table)
+
+
+def print_checks(checks: Iterable[Mapping[str, Any]]) -> None:
+    console = stdout()
+    for one in checks:
+        mark = "[green]ok[/green]  " if one["ok"] else "[red]FAIL[/red]"
+        console.print(f"{mark} {one['name']}: {escape(one['detail'])}", soft_wrap=True)
+        if one["hint"]:
+            console.print(f"     {'→' if _speaks_utf8() else '->'} {escape(one['hint'])}", soft_wrap=True)
+
+
+def _reason(error: Mapping[str, Any] | None) -> tuple[str, str]:
+    return ("", "") if error is None else (error["message"], error.get("hint") or "")
+
+
+def _styled(status: str) -> str:
+    style = STATUS_STYLES.get(status)
+    return f"[{style}]{status}[/{style}]" if style else status
+
+
+def _page(cited: Mapping[str, Any]) -> str:
+    return "" if cited["page"] is None else f", page {cited['page']}"
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _speaks_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

@@ -1,0 +1,207 @@
+"""Looks at everything that the product needs, and says how to mend what is wrong. Needs no lock and no running service."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from localmind.errors import ConfigurationError, DataDirInUse, LocalMindError
+from localmind.model import PERSONAL
+from localmind.operations.reports import Check
+from localmind.settings import Settings
+
+if TYPE_CHECKING:
+    from localmind.wiring import LocalMind
+
+LEAST_PYTHON = (3, 11)
+LEAST_FREE_BYTES = 1_000_000_000
+LLM_TIMEOUT_S = 5.0
+INSTALL_AGAIN = "Run `make run` again; it installs what requirements/run.lock names."
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Every check in order; one that fails does not keep the others from being made."""
+    checks = [_python(), _packages(), _data_dir(settings)]
+    composed = _settings(settings)
+    if isinstance(composed, Check):
+        checks.append(composed)
+    else:
+        checks.append(Check("settings", True, _told(settings)))
+        checks += _engines(composed)
+    return [*checks, _llm(settings), _tesseract(settings)]
+
+
+def _python() -> Check:
+    told = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.version_info >= LEAST_PYTHON:
+        return Check("python", True, told)
+    return Check("python", False, told, "Local Mind needs Python 3.11 or newer: `make run PYTHON=python3.12`.")
+
+
+def _packages() -> Check:
+    missing = [name for name in _required() if not _is_installed(name)]
+    if missing:
+        return Check("packages", False, f"not installed: {', '.join(missing)}", INSTALL_AGAIN)
+    return Check("packages", True, f"localmind {metadata.version('localmind')} and the {len(_required())} packages it needs")
+
+
+def _required() -> list[str]:
+    """Names of the packages that localmind declares, without those of extras and of other platforms."""
+    declared = metadata.requires("localmind") or []
+    return [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in declared if ";" not in line]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _data_dir(settings: Settings) -> Check:
+    folder = settings.data_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        free = shutil.disk_usage(existing).free
+    except OSError as error:
+        return Check("data", False, f"{folder} can't be read: {error.strerror}", "Set DATA_DIR to a folder that this user may write.")
+    told = f"{folder}, {free / 1e9:.1f} GB free"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Check("data", False, f"{folder} can't be written", "Set DATA_DIR to a folder that this user may write.")
+    if free < LEAST_FREE_BYTES:
+        return Check("data", False, told, "Free some space: documents take up to four times their text and vectors.")
+    return Check("data", True, told)
+
+
+def _settings(settings: Settings) -> LocalMind | Check:
+    from localmind.wiring import build
+
+    try:
+        return build(settings)
+    except ConfigurationError as error:
+        return Check("settings", False, error.message, error.hint)
+    except ImportError as error:
+        return Check("settings", False, f"a package can't be imported: {error}", INSTALL_AGAIN)
+
+
+def _told(settings: Settings) -> str:
+    llm = settings.llm_model if settings.has_llm else "no LLM (LLM_MODEL=mock): answers are put together from your sources' sentences"
+    return f"embeddings {settings.embedding_model}, {llm}"
+
+
+# --- engines
+
+
+def _engines(mind: LocalMind) -> Iterator[Check]:
+    if not (mind.settings.data_dir / "catalog.db").exists():
+        yield Check("engines", True, "nothing is stored yet")
+        return
+    yield _tried("catalog", lambda: _look_at_catalog(mind))
+    with _locked(mind) as ours:
+        if not ours:
+            yield Check("engines", True, "a running Local Mind has them open; its /health tells of them")
+            return
+        yield _tried("vectors", lambda: _look_at_vectors(mind))
+        yield _tried("model", lambda: _look_at_model(mind))
+
+
+def _tried(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except LocalMindError as error:
+        return Check(name, False, error.message, error.hint)
+    except Exception as error:
+        # A doctor that falls ill itself helps nobody: whatever an engine raises is its finding.
+        return Check(name, False, f"{type(error).__name__}: {error}", "`localmind rebuild` makes indexes anew from the catalog.")
+
+
+def _look_at_catalog(mind: LocalMind) -> str:
+    with mind.catalog.database.read() as connection:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    mind.catalog.database.close()
+    if found != "ok":
+        raise LocalMindError(f"The catalog is damaged: {found}.", hint="Restore it from a backup.")
+    size = (mind.settings.data_dir / "catalog.db").stat().st_size
+    return f"sound, {size / 1e6:.1f} MB"
+
+
+def _look_at_vectors(mind: LocalMind) -> str:
+    mind.store.vectors.open()
+    try:
+        return f"{mind.store.vectors.count(PERSONAL)} vectors"
+    finally:
+        mind.store.vectors.close()
+
+
+def _look_at_model(mind: LocalMind) -> str:
+    mind.embedder.open()
+    try:
+        vector = mind.embedder.embed_query("Does it work?")
+        return f"{mind.embedder.model}, {len(vector)} dimensions"
+    finally:
+        mind.embedder.close()
+
+
+@contextmanager
+def _locked(mind: LocalMind) -> Iterator[bool]:
+    """Whether the data directory is nobody else's while we look."""
+    from localmind.wiring import lock_data_dir
+
+    try:
+        lock = lock_data_dir(mind.settings.data_dir)
+    except DataDirInUse:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+# --- what stands beside the product
+
+
+def _llm(settings: Settings) -> Check:
+    if not settings.has_llm:
+        return Check("llm", True, "none is set")
+    import httpx
+
+    key = settings.llm_api_key.get_secret_value()
+    if settings.llm_provider == "anthropic":
+        base, headers = settings.llm_base_url or "https://api.anthropic.com/v1", {"x-api-key": key, "anthropic-version": "2023-06-01"}
+    else:
+        base, headers = settings.llm_base_url, {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        answer = httpx.get(f"{base.rstrip('/')}/models", headers=headers, timeout=LLM_TIMEOUT_S)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        hint = "Start the LLM server, or mend LLM_BASE_URL (it ends with /v1; from a container, localhost is the container)."
+        return Check("llm", False, f"{base} does not answer: {error}", hint)
+    if answer.status_code in (401, 403):
+        return Check("llm", False, f"{base} refuses the key", "Set LLM_API_KEY.")
+    if answer.is_server_error:
+        return Check("llm", False, f"{base} answers {answer.status_code}", "Its own log says why.")
+    return Check("llm", True, f"{base} answers; model {settings.llm_model}")
+
+
+def _tesseract(settings: Settings) -> Check:
+    if settings.ocr == "off":
+        return Check("tesseract", True, "OCR=off: pages without text stay empty")
+    program = shutil.which("tesseract")
+    if program is None:
+        hint = "To read scanned pages: `apt install tesseract-ocr` or `brew install tesseract`."
+        return Check("tesseract", True, "not installed: pages without text stay empty", hint)
+    listed = subprocess.run([program, "--list-langs"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    missing = set(settings.ocr_languages.split("+")) - set(listed.stdout.split())
+    if missing:
+        packages = " ".join(f"tesseract-ocr-{language}" for language in sorted(missing))
+        return Check("tesseract", False, f"languages {', '.join(sorted(missing))} are not installed", f"`apt install {packages}`")
+    return Check("tesseract", True, f"{program} reads {settings.ocr_languages}")
