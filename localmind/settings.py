@@ -88,6 +88,12 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        """A shell expands ~, a .env file does not."""
+        return value.expanduser().absolute()
+
     @property
     def max_upload_bytes(self) -> int:
         return self.max_upload_mb * 1_000_000
