@@ -61,6 +61,8 @@ _HASHES = re.compile(r"\s{0,3}#{1,6}\s+")
 _NUMBERED = re.compile(r"\s*(?:\d{1,2}(?:\.\d{1,3})+\.?|chapter \d+|appendix [a-z])\s+\S", re.IGNORECASE)
 _RULE = re.compile(r"\s*([-=*_|:+]\s*){3,}$")
 _CODE_INDENT = re.compile(r"(?: {4}|\t)\s*\S")
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*\)")
+_QUOTED = re.compile(r"^\s{0,3}(?:>\s?)+", re.MULTILINE)
 _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?:\[\d{1,3}\])*(?=\s)|[。！？]+[」』”）]*")
 _LAST_WORD = re.compile(r"[\w.]*$")
 _ABBREVIATIONS = "mr mrs ms dr prof st mt jr sr vs cf al ca approx dept est e.g i.e u.s u.k u.n a.m p.m ph.d inc ltd co corp vol"
@@ -82,11 +84,12 @@ def split(text: str) -> list[Sentence]:
 
 
 def display(text: str, kind: Kind) -> str:
-    """A piece as it reads in an answer: one line, without the reference numbers that the source has. Code stays as it is."""
+    """A piece as it reads in an answer: one line, without the reference numbers and links of the source. Code stays as it is."""
     if kind is Kind.CODE:
         return text
     if kind is Kind.ROW:
         text = " · ".join(cell.strip() for cell in text.strip().strip("|").split("|"))
+    text = _LINK.sub(r"\1", _QUOTED.sub("", text))
     joined = re.sub(r"(?<=\w)-[ \t]*\n\s*(?=\w)", "-", text)
     return re.sub(r"\s+", " ", markers.without(joined)).strip()
 
