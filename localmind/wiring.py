@@ -230,7 +230,7 @@ def _open(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LLM | Non
 
     folder = mind.settings.data_dir
     _make_folder(folder)
-    stack.callback(_lock(folder).release)
+    stack.callback(lock_data_dir(folder).release)
     # The embedder (OpenVINO) and the vectors (LanceDB) take their time to import: beside each other, and beside the migrations.
     warm = threading.Thread(target=_quietly(mind.embedder.open), name="warm-embedder", daemon=True)
     warm.start()
@@ -279,7 +279,8 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _lock(folder: Path) -> BaseFileLock:
+def lock_data_dir(folder: Path) -> BaseFileLock:
+    """Taken; release() gives it back. The folder has to be there. Raises DataDirInUse."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / "lock", timeout=0)

@@ -8,6 +8,14 @@ from typing import NamedTuple, Protocol
 from localmind.model import ChunkId, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 
 
+class ChunkExtraction(NamedTuple):
+    """What one chunk of a source says."""
+
+    source_id: SourceId
+    chunk_id: ChunkId
+    extraction: Extraction
+
+
 class Neighbor(NamedTuple):
     entity: Entity
     relation: Relation
@@ -30,8 +38,8 @@ class Graph(Protocol):
 
     def close(self) -> None: ...
 
-    def write(self, tenant: TenantId, source: SourceId, extractions: Mapping[ChunkId, Extraction]) -> None:
-        """Replace what these chunks say. Called after the catalog has the chunks, in its transaction."""
+    def write(self, tenant: TenantId, said: Sequence[ChunkExtraction]) -> None:
+        """Replace what these chunks, of any sources, say. Called after the catalog has the chunks, in its transaction."""
 
     def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
         """Take back what these chunks said. Called before the catalog drops them. Unknown ids are ignored."""

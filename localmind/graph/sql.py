@@ -16,20 +16,20 @@ from localmind.catalog.tables import evidence, mention
 from localmind.graph import statements as sql
 from localmind.graph.merging import Merged, RelationKey, Said, entity_id, key_of, merge
 from localmind.graph.paths import shortest_path
-from localmind.graph.port import Neighbor, Subgraph
+from localmind.graph.port import ChunkExtraction, Neighbor, Subgraph
 from localmind.ids import is_id
 from localmind.model import ChunkId, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 
 BATCH = 2_000
 """Chunks of one deletion, entities of one lookup: bounds the parameters' size."""
 
-ROWS_READ = 10_000
-"""Mentions that one scoring reads of whole entities. About 5 ms."""
+ROWS_READ = 5_000
+"""Mentions that one scoring reads of whole entities. About 2 ms."""
 
-CANDIDATES = 1_000
-"""Chunks that are looked up one by one for entities too frequent to be read. About 1 ms for each of them."""
+CANDIDATES = 500
+"""Chunks that are looked up one by one for entities too frequent to be read. About 0.4 ms for each of these."""
 
-LOOKED_UP = 8
+LOOKED_UP = 4
 """Entities too frequent to be read that are still looked up: the rarest."""
 
 CHUNKS_READ = 5_000
@@ -63,10 +63,11 @@ class SqlGraph:
 
     # --- writing
 
-    def write(self, tenant: TenantId, source: SourceId, extractions: Mapping[ChunkId, Extraction]) -> None:  # noqa: ARG002 - the chunks' rows know it
+    def write(self, tenant: TenantId, said: Sequence[ChunkExtraction]) -> None:
         """Chunks that the catalog does not have are passed over."""
-        if not extractions:
+        if not said:
             return
+        extractions = {each.chunk_id: each.extraction for each in said}
         with self._db.write() as connection:
             rows = self._all(connection, sql.CHUNK_PKS, tenant=tenant, ids=list(extractions))
             chunk_pks: dict[ChunkId, int] = {ChunkId(row.id): row.pk for row in rows}

@@ -1,7 +1,9 @@
 """The SQL of the graph, for SQLite and PostgreSQL.
 
 Lists travel as one JSON parameter, so that a statement's text does not depend on their length and no limit on parameters
-is met. TEXTS(:x), NUMBERS(:x) (lists) and WEIGHTS(:x) (an object from pk to weight, as columns pk and weight) unpack them.
+is met. TEXTS(:x), NUMBERS(:x) (lists, as column value) and WEIGHTS(:x) (an object from pk to weight, as columns pk and
+weight) unpack them. Where the tenant stands beside a list, the list is CROSS JOINed: SQLite keeps that order, while of
+`tenant = ? AND id IN (...)` it would read the whole tenant.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ _MACROS = {
     ("TEXTS", True): r"(SELECT value FROM json_each(:\1))",
     ("NUMBERS", True): r"(SELECT value FROM json_each(:\1))",
     ("WEIGHTS", True): r"(SELECT CAST(key AS INTEGER) AS pk, value AS weight FROM json_each(:\1))",
-    ("TEXTS", False): r"(SELECT jsonb_array_elements_text(CAST(:\1 AS jsonb)))",
-    ("NUMBERS", False): r"(SELECT CAST(jsonb_array_elements_text(CAST(:\1 AS jsonb)) AS bigint))",
+    ("TEXTS", False): r"(SELECT jsonb_array_elements_text(CAST(:\1 AS jsonb)) AS value)",
+    ("NUMBERS", False): r"(SELECT CAST(jsonb_array_elements_text(CAST(:\1 AS jsonb)) AS bigint) AS value)",
     ("WEIGHTS", False): r"(SELECT CAST(key AS bigint) AS pk, CAST(value AS double precision) AS weight"
     r" FROM jsonb_each_text(CAST(:\1 AS jsonb)))",
 }
@@ -106,8 +108,12 @@ CLEAR = (
 
 # --- Entities --------------------------------------------------------------------------------------------------------
 
-ENTITIES_BY_ID = "SELECT pk, id, name, type, description, mentions FROM entity WHERE tenant = :tenant AND id IN TEXTS(:ids)"
-ENTITIES_BY_PK = "SELECT pk, id, name, type, description, mentions FROM entity WHERE tenant = :tenant AND pk IN NUMBERS(:pks)"
+ENTITIES_BY_ID = """
+SELECT e.pk, e.id, e.name, e.type, e.description, e.mentions FROM TEXTS(:ids) AS asked CROSS JOIN entity AS e
+WHERE e.id = asked.value AND e.tenant = :tenant"""
+ENTITIES_BY_PK = """
+SELECT e.pk, e.id, e.name, e.type, e.description, e.mentions FROM NUMBERS(:pks) AS asked CROSS JOIN entity AS e
+WHERE e.pk = asked.value AND e.tenant = :tenant"""
 LIST_ENTITIES = """
 SELECT id, name, type, description, mentions, key FROM entity
 WHERE tenant = :tenant AND mentions <= :mentions AND (mentions < :mentions OR key > :key) AND key LIKE :pattern
@@ -134,8 +140,8 @@ SELECT c.id FROM entity AS e JOIN mention AS m ON m.entity_pk = e.pk JOIN chunk 
 WHERE e.tenant = :tenant AND e.id = :entity ORDER BY m.weight DESC, m.chunk_pk LIMIT :limit"""
 
 WEIGHED_ENTITIES = """
-SELECT pk, id, mentions, (SELECT MAX(mentions) FROM entity WHERE tenant = :tenant) AS top
-FROM entity WHERE tenant = :tenant AND id IN TEXTS(:ids)"""
+SELECT e.pk, e.id, e.mentions, (SELECT MAX(mentions) FROM entity WHERE tenant = :tenant) AS top
+FROM TEXTS(:ids) AS asked CROSS JOIN entity AS e WHERE e.id = asked.value AND e.tenant = :tenant"""
 COUNT_CHUNKS_OF_SOURCES = "SELECT COUNT(*) FROM (SELECT 1 FROM chunk WHERE source_id IN TEXTS(:sources) LIMIT :most) AS found"
 
 _PARTS_OF_ENTITIES = """
@@ -185,9 +191,12 @@ RELATIONS_AMONG = _RELATION.replace("<relations>", "relation") + (
 _RELATIONS_OF_ONE = """
 SELECT * FROM (
     SELECT pk, source_pk, target_pk, type, description, weight FROM relation
-    WHERE <end>_pk = (SELECT pk FROM entity WHERE tenant = :tenant AND id = :id<n>)
-        AND <other>_pk NOT IN (SELECT pk FROM entity WHERE tenant = :tenant AND id IN TEXTS(:ids))
+    WHERE <end>_pk = (SELECT pk FROM entity WHERE id = :id<n> AND tenant = :tenant) AND <other>_pk NOT IN (SELECT pk FROM inside)
     ORDER BY weight DESC LIMIT :limit) AS <end>_<n>"""
+
+_INSIDE = """
+WITH inside AS MATERIALIZED (
+    SELECT e.pk FROM TEXTS(:ids) AS asked CROSS JOIN entity AS e WHERE e.id = asked.value AND e.tenant = :tenant)"""
 
 
 @lru_cache(maxsize=64)
@@ -199,4 +208,4 @@ def relations_of(entities: int) -> str:
         for n in range(entities)
         for end, other in ends
     ]
-    return _RELATION.replace("<relations>", f"({' UNION ALL '.join(branches)})") + " ORDER BY r.weight DESC, r.pk LIMIT :limit"
+    return _INSIDE + _RELATION.replace("<relations>", f"({' UNION ALL '.join(branches)})") + " ORDER BY r.weight DESC, r.pk LIMIT :limit"

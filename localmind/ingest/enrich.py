@@ -11,6 +11,7 @@ from typing import Any
 
 from localmind.errors import Cancelled
 from localmind.extraction.port import Extractor, Passage
+from localmind.graph.port import ChunkExtraction
 from localmind.ids import text_hash
 from localmind.ingest.failures import Failures
 from localmind.ingest.store import Store
@@ -88,7 +89,7 @@ class Enrich:
             found = known | fresh
             self._store.graph.write(
                 job.tenant,
-                [(chunk.source_id, chunk.id, found[key]) for chunk, key in zip(chunks, hashes, strict=True) if key in found],
+                [ChunkExtraction(chunk.source_id, chunk.id, found[key]) for chunk, key in zip(chunks, hashes, strict=True) if key in found],
             )
         return len(ask) - sum(1 for result in results if result.problem is None)
 

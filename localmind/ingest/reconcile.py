@@ -10,12 +10,14 @@ from localmind.catalog.chunks import BATCH, batched
 from localmind.chunking import embedding_text
 from localmind.embedding.port import Embedder
 from localmind.extraction.port import Extractor, Passage
+from localmind.graph.port import ChunkExtraction
 from localmind.ids import text_hash
 from localmind.ingest.accept import UNFETCHED
 from localmind.ingest.enrich import unpack
 from localmind.ingest.store import Store
 from localmind.model import Chunk, ChunkId, Extraction, SourceId, TenantId
 from localmind.operations.reports import Finding, RebuildReport, ReconcileReport, Stats
+from localmind.text.port import TitledChunk
 from localmind.vectors.port import VectorKey
 
 MOST_FINDINGS = 1000
@@ -195,9 +197,9 @@ class Maintenance:
         found = self._extractions(tenant, batch) if graph else []
         with self._catalog.database.write():
             if text:
-                self._store.text.write(tenant, [(title, chunk) for chunk, title in batch])
+                self._store.text.write(tenant, [TitledChunk(title, chunk) for chunk, title in batch])
             if graph:
-                entries = [(chunk.source_id, chunk.id, each) for (chunk, _), each in zip(batch, found, strict=True)]
+                entries = [ChunkExtraction(chunk.source_id, chunk.id, each) for (chunk, _), each in zip(batch, found, strict=True)]
                 self._store.graph.write(tenant, entries)
 
     def _extractions(self, tenant: TenantId, batch: list[tuple[Chunk, str]]) -> list[Extraction]:

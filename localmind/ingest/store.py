@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from localmind.blobs.port import Blobs
 from localmind.catalog.catalog import Catalog
 from localmind.catalog.chunks import batched
-from localmind.graph.port import Graph
+from localmind.graph.port import ChunkExtraction, Graph
 from localmind.ids import text_hash
 from localmind.ingest.work import Work
 from localmind.model import Chunk, ChunkId, Extraction, JobId, JobStatus, SourceId, TenantId
-from localmind.text.port import TextIndex
+from localmind.text.port import TextIndex, TitledChunk
 from localmind.vectors.port import VectorKey, Vectors
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ class Store:
 
     def _index(self, tenant: TenantId, items: Sequence[Written]) -> None:
         self.catalog.chunks.stage(tenant, [(item.chunk, item.work.job.version) for item in items])
-        self.text.write(tenant, [(item.work.title, item.chunk) for item in items])
-        self.graph.write(tenant, [(item.chunk.source_id, item.chunk.id, item.extraction) for item in items])
+        self.text.write(tenant, [TitledChunk(item.work.title, item.chunk) for item in items])
+        self.graph.write(tenant, [ChunkExtraction(item.chunk.source_id, item.chunk.id, item.extraction) for item in items])
 
     def _show(self, work: Work, *, enrich: bool) -> None:
         """The one step in which a version appears; the job is over unless something of the old version is left to clear."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from localmind.model import Chunk, ChunkId, Filter, ScoredChunk, TenantId
+
+
+class TitledChunk(NamedTuple):
+    title: str
+    chunk: Chunk
 
 
 class TextIndex(Protocol):
@@ -15,8 +20,8 @@ class TextIndex(Protocol):
 
     def close(self) -> None: ...
 
-    def write(self, tenant: TenantId, title: str, chunks: Sequence[Chunk]) -> None:
-        """Add chunks of one source; one whose id is there is replaced. Called after the catalog has the rows, in its transaction."""
+    def write(self, tenant: TenantId, chunks: Sequence[TitledChunk]) -> None:
+        """Add chunks of any sources; one whose id is there is replaced. Called after the catalog has the rows, in its transaction."""
 
     def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
         """Called before the catalog drops the rows, in its transaction. Ids that are not there are ignored."""

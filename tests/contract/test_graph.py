@@ -17,7 +17,7 @@ from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.tables import chunk, entity, evidence, mention, metadata, relation
 from localmind.errors import BadCursor
 from localmind.graph.naming import entity_key
-from localmind.graph.port import Graph
+from localmind.graph.port import ChunkExtraction, Graph
 from localmind.graph.sql import SqlGraph
 from localmind.model import ChunkId, EntityId, ExtractedEntity, ExtractedRelation, Extraction, Filter, Relation, SourceId, TenantId
 
@@ -93,7 +93,7 @@ def says(*names: str, relations: Sequence[tuple[str, str]] = (), weight: float =
 
 def write(store: Store, extractions: Mapping[str, Extraction], *, tenant: TenantId = ACME, source: SourceId = REPORT) -> None:
     store.add_chunks(tenant, source, [ChunkId(id_) for id_ in extractions])
-    store.graph.write(tenant, source, {ChunkId(id_): what for id_, what in extractions.items()})
+    store.graph.write(tenant, [ChunkExtraction(source, ChunkId(id_), what) for id_, what in extractions.items()])
 
 
 def entity_of(graph: Graph, name: str, tenant: TenantId = ACME) -> EntityId:
@@ -274,7 +274,7 @@ def test_another_tenant_sees_and_changes_nothing(store: Store) -> None:
     write(store, {"o1": says("Zuse")}, tenant=OTHER, source=MEMO)
     ada, babbage = entity_of(graph, "Ada"), entity_of(graph, "Babbage")
     graph.delete(OTHER, [ChunkId("c1")])
-    graph.write(OTHER, REPORT, {ChunkId("c1"): says("Intruder")})
+    graph.write(OTHER, [ChunkExtraction(REPORT, ChunkId("c1"), says("Intruder"))])
     assert names(graph, OTHER) == {"Zuse": 1}
     assert graph.get(OTHER, [ada]) == []
     assert graph.link(OTHER, ["Ada"]) == {}
