@@ -5,7 +5,7 @@ const MAX_FILES = 5000;
 export default {
   template: `
     <div class="drop-zone" :class="{ 'is-over': dragging }">
-      <input ref="input" type="file" multiple class="visually-hidden" tabindex="-1" aria-hidden="true" @change="picked" />
+      <input ref="input" type="file" multiple class="visually-hidden" tabindex="-1" aria-hidden="true" aria-label="Files" @change="picked" />
       <button type="button" class="drop-target" @click="$refs.input.click()">
         <span class="icon icon-upload" aria-hidden="true"></span>
         <span class="drop-title">Add documents</span>

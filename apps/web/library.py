@@ -72,6 +72,7 @@ class Library:
         self._watch_now = True
         self._filtering: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
+        self._watching = asyncio.Lock()
 
     # --- what is on the page
 
@@ -185,9 +186,13 @@ class Library:
 
     async def _tick(self) -> None:
         self._ticks += 1
-        is_idle = not self._work.sources and not self._watch_now
-        if (is_idle and self._ticks % IDLE_TICKS) or not self._list.client.has_socket_connection:
+        is_idle = not self._work.sources and not self._watch_now and not self._stale()
+        if (is_idle and self._ticks % IDLE_TICKS) or self._watching.locked() or not self._list.client.has_socket_connection:
             return
+        async with self._watching:
+            await self._watch()
+
+    async def _watch(self) -> None:
         self._watch_now = False
         try:
             work = await call(Work.load, self._mind)
@@ -195,14 +200,20 @@ class Library:
             # Said where somebody asks for something; a page that only watches need not repeat it every second.
             return
         before, self._work = self._work, work
-        changed = before.sources ^ work.sources
+        changed = {*(before.sources ^ work.sources), *self._stale()}
         if changed:
             await self._refresh()
             await self._refresh_below(changed)
         for source_id in work.sources | before.sources:
             if row := self._rows.get(source_id):
                 row.show_work(work.of(source_id))
-        await self._show_strip()
+        self._show_strip()
+
+    def _stale(self) -> list[SourceId]:
+        """Rows that look busy although nothing works on them any more."""
+        if self._work.has_more:
+            return []
+        return [source_id for source_id, row in self._rows.items() if row.is_open and self._work.of(source_id) is None]
 
     async def _refresh_below(self, changed: set[SourceId]) -> None:
         """Rows beyond the first page, whose work has begun or ended."""
@@ -213,7 +224,7 @@ class Library:
             except NotFound:
                 self._remove(source_id)
 
-    async def _show_strip(self) -> None:
+    def _show_strip(self) -> None:
         """One line for work that no visible row shows."""
         unseen = [source_id for source_id in self._work.running if source_id not in self._rows]
         waiting = len(self._work.queued)
@@ -230,9 +241,10 @@ class Library:
     async def _accepted(self, accepted: dict[str, Any]) -> None:
         if accepted.get("duplicate"):
             notify_done(f"{str(accepted.get('name', ''))[:120]} is here already.")
-        self._watch_now = True
         if self._query:
             self._filter.value = ""
+        self._watch_now = True
+        await self._tick()
 
     async def _delete(self, source: Source) -> None:
         self._doomed.text = f"“{source.title}” goes with its {count(source.chunks, 'chunk')}, and answers no longer cite it."

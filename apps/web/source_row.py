@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from apps.web.elements import Text, box, button, icon
+from apps.web.elements import Text, box, button, icon, set_prop
 from apps.web.wording import STATUSES, facts, stage_of
 from localmind.model import Job, Source, SourceStatus
 
@@ -28,13 +28,18 @@ class SourceRow:
                 self._facts = Text("span", "", "doc-facts")
                 with box("bar") as self._bar:
                     self._fill = box("", "span")
-                self._bar.props["role"] = "progressbar"
+                self._bar.props.update({"role": "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100})
                 self._problem = box("problem")
                 with self._problem:
                     self._problem_text = Text("span", "")
                     self._hint = Text("span", "", "problem-hint")
                 self._retry = button("Try again", self._retry_clicked, symbol="retry", classes="button-small")
             self._delete = button("Delete", self._delete_clicked, symbol="trash", classes="button-quiet button-icon", shows_label=False)
+
+    @property
+    def is_open(self) -> bool:
+        """The source was not read yet, as far as this row knows."""
+        return self._source is not None and self._source.status in (SourceStatus.QUEUED, SourceStatus.PROCESSING)
 
     def show(self, source: Source, job: Job | None) -> None:
         if self._source == source and self._job == job:
@@ -51,21 +56,23 @@ class SourceRow:
         assert self._source is not None
         self._job = job
         source = self._source
-        is_busy = job is not None
+        is_busy = job is not None or self.is_open
         self._was_busy = self._was_busy or is_busy
         self._bar.set_visibility(is_busy)
-        if job is not None:
-            self._facts.text = f"{stage_of(job)} · {job.progress:.0%}" if job.stage else stage_of(job)
-            self._fill.style(f"width: {job.progress:.0%}")
-            self._bar.props["aria-valuenow"] = round(job.progress * 100)
-            self._bar.props["aria-label"] = f"Progress of {source.title}"
-            self._bar.update()
+        if is_busy:
+            self._show_progress(stage_of(job) if job else STATUSES[source.status], job.progress if job and job.stage else None)
         else:
             self._facts.text = facts(source)
         self._show_state(source, is_busy=is_busy)
 
+    def _show_progress(self, stage: str, share: float | None) -> None:
+        """share: from 0 to 1; None while it waits."""
+        self._facts.text = stage if share is None else f"{stage} · {share:.0%}"
+        self._fill.style(f"width: {share or 0:.0%}")
+        set_prop(self._bar, "aria-valuenow", round((share or 0) * 100))
+
     def _show_state(self, source: Source, *, is_busy: bool) -> None:
-        is_told = not is_busy and source.status not in (SourceStatus.QUEUED, SourceStatus.PROCESSING, SourceStatus.READY)
+        is_told = not is_busy and source.status is not SourceStatus.READY
         self._chip.text = STATUSES[source.status]
         self._chip.classes(remove=ALL_STATES, add=f"state-{source.status.value}")
         # A ready source needs no word, except to the person who has just watched it become so.
