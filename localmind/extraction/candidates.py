@@ -1,0 +1,274 @@
+"""What a chunk may speak of: proper names, identifiers and terms, each with where it stands. Pure.
+
+A run is a row of words that no stop word, verb or punctuation parts. Capitalised words in it are names; the run itself is a
+term. Words and pairs of words that come back within other runs are terms too (the idea of RAKE's word degree: Rose et al.,
+Automatic keyword extraction from individual documents, 2010).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from localmind.extraction.lexicon import Language, lexicon
+from localmind.extraction.tokens import Kind, Token
+from localmind.graph.naming import entity_key
+
+MOST_NAME_WORDS = 8
+MOST_TERM_WORDS = 4
+MOST_CHARS = 100
+
+_POSSESSIVES = ("'s", "’s", "s'", "s’")
+
+
+@dataclass(slots=True)
+class Candidate:
+    """name: as first written. sentences: one number an occurrence. score: > 0, how much the chunk is about it."""
+
+    name: str
+    words: int
+    proper: bool
+    sentences: list[int] = field(default_factory=list)
+    score: float = 0.0
+
+
+def candidates(tokens: Sequence[Token], language: Language) -> dict[str, Candidate]:
+    """By entity_key, in order of first appearance."""
+    pool = _Pool(language)
+    for run, sentence in _runs(tokens, language):
+        pool.take(run, sentence)
+    return pool.result()
+
+
+def _runs(tokens: Sequence[Token], language: Language) -> Iterator[tuple[list[Token], int]]:
+    """Rows of words, with the number of their sentence."""
+    run: list[Token] = []
+    sentence = 0
+    last = len(tokens) - 1
+    for at, token in enumerate(tokens):
+        following = tokens[at + 1] if at < last else _NOTHING
+        if _belongs(token, following, run, tokens, at, language):
+            run.append(token)
+            if not (token.text.endswith(_POSSESSIVES) and (following.kind == Kind.CAPITAL or token.kind == Kind.LOWER)):
+                continue
+        if run:
+            yield run, sentence
+            run = []
+        if token.kind == Kind.END:
+            sentence += 1
+    if run:
+        yield run, sentence
+
+
+def _belongs(token: Token, following: Token, run: Sequence[Token], tokens: Sequence[Token], at: int, language: Language) -> bool:
+    kind, text, opens = token
+    if kind > Kind.CAPITAL:
+        return kind == Kind.CODE or (kind == Kind.NUMBER and _numbers_name(run, text, following))
+    lower = text.lower()
+    if lower in language.breaks or (
+        language.code == "en" and lower.endswith("ly") and len(lower) > 4 and lower not in lexicon().not_adverbs
+    ):
+        starts_name = following.kind == Kind.CAPITAL and lower in language.adjectives if opens else lower not in language.function
+        if kind == Kind.CAPITAL and starts_name:
+            return True  # New York, the Great War
+        return _joins_name(run, token, tokens, at)
+    if lower in lexicon().captions and (following.kind == Kind.NUMBER or (kind == Kind.CAPITAL and not run)):
+        return False  # Table 3, see section 4; but Visual Studio Code
+    return len(text) > 1 or kind == Kind.CAPITAL
+
+
+_NOTHING = Token(Kind.END, "", False)
+
+
+def _joins_name(run: Sequence[Token], token: Token, tokens: Sequence[Token], at: int) -> bool:
+    """Duke of Wellington, The Lord of the Rings, Gone With the Wind: a stop word between two parts of one name."""
+    if not run or run[-1].kind != Kind.CAPITAL:
+        return False
+    word = token.text.lower()
+    if token.kind == Kind.LOWER and (
+        word not in lexicon().connectors or (word == "for" and run[-1].text.lower() not in lexicon().takes_for)
+    ):
+        return False
+    for after in tokens[at + 1 : at + 3]:
+        if after.kind == Kind.CAPITAL:
+            return not after.opens
+        if after.text.lower() not in lexicon().connectors:
+            return False
+    return False
+
+
+def _numbers_name(run: Sequence[Token], number: str, following: Token) -> bool:
+    """Windows 10, Apollo 11; but not "in Paris 30 people" or "Table 3"."""
+    return bool(run) and run[-1].kind == Kind.CAPITAL and len(number) <= 3 and number.isdecimal() and following.kind != Kind.LOWER
+
+
+def _until_verb(words: list[Token]) -> list[Token]:
+    """German adjectives stand before their noun; what follows it in lower case is a verb."""
+    for at in range(1, len(words)):
+        if words[at].kind == Kind.LOWER and words[at - 1].kind == Kind.CAPITAL and not words[at - 1].opens:
+            return words[:at]
+    return words
+
+
+def _joined(words: Sequence[Token]) -> str:
+    text = " ".join(token.text for token in words)
+    if text.endswith(_POSSESSIVES):
+        return text[:-2] if text[-1] == "s" else text[:-1]
+    return text[:-1] if text[-3:-2] == " " and text[-1] == "." else text  # a sentence's end that looked like an initial
+
+
+class _Pool:
+    """Collects candidates from runs."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._found: dict[str, Candidate] = {}
+        self._within: defaultdict[str, list[int]] = defaultdict(list)  # words and pairs inside runs: their sentences
+
+    def take(self, run: list[Token], sentence: int) -> None:
+        name: list[Token] = []
+        for token in (*run, _NOTHING):
+            if token.kind == Kind.CAPITAL or (name and token.kind != Kind.CODE and (token.kind == Kind.NUMBER or self._is_break(token))):
+                name.append(token)
+                continue
+            if name:
+                self._take_name(name, sentence)
+                name = []
+            if token.kind == Kind.CODE and token.text not in lexicon().calls:
+                self._add(token.text, 1, sentence, proper=True)
+        self._take_term(run, sentence)
+
+    def _is_break(self, token: Token) -> bool:
+        return token.kind == Kind.LOWER and token.text.lower() in self._language.breaks
+
+    def _take_name(self, name: list[Token], sentence: int) -> None:
+        while name and (name[-1].text.lower() in self._language.breaks or name[-1].text[-2:-1] == " "):
+            name.pop()
+        if not name or len(name) > MOST_NAME_WORDS or max(len(token.text.rstrip(".")) for token in name) < 2:
+            return
+        if len(name) == 1:
+            token = name[0]
+            plain = token.text[1:].islower()
+            if plain and (token.opens or self._language.nouns_capitalised):
+                return  # any word may be capitalised there: it is taken as a term
+            if token.text.lower() in self._language.generic:
+                return
+        text = _joined(name)
+        if len(name) > 1 and text.isupper() and all(len(token.text) > 3 for token in name if not self._is_connector(token)):
+            text = text.title()  # a heading that shouts
+        self._add(text, len(name), sentence, proper=True)
+
+    def _take_term(self, run: list[Token], sentence: int) -> None:
+        words = self._term(run)
+        if not words:
+            return
+        nouns, generic = self._language.nouns_capitalised, self._language.generic
+        opening = words[0].opens and words[0].kind == Kind.CAPITAL and words[0].text[1:].islower()  # its capital tells nothing
+        if all(token.kind == Kind.CAPITAL for token in words) and not (len(words) == 1 and (nouns or opening)):
+            return  # a name
+        lowers = [token.text.lower() for token in words]
+        before = ""
+        for at, (token, word) in enumerate(zip(words, lowers, strict=True)):
+            spelled = token.text if nouns else word
+            plain = spelled if nouns or token.kind == Kind.LOWER or (at == 0 and opening) else ""
+            if plain and word not in generic:
+                self._within[spelled].append(sentence)
+            if plain and before and (word not in generic or before.lower() not in generic):
+                self._within[f"{before} {spelled}"].append(sentence)
+            before = plain
+        if len(words) > MOST_TERM_WORDS:
+            words, lowers = words[-3:], lowers[-3:]
+        if len(words) > 1 and not generic.issuperset(lowers):
+            text = _joined(words)
+            self._add(text[0].lower() + text[1:] if opening else text, len(words), sentence, proper=False)
+
+    def _term(self, run: list[Token]) -> list[Token]:
+        """The part of a run that may be a term; [] where it is a name with what follows it, or code."""
+        if any(token.kind > Kind.CAPITAL or self._is_break(token) for token in run):
+            return []
+        if self._language.nouns_capitalised:
+            return _until_verb(run)
+        capitals = sum(token.kind == Kind.CAPITAL for token in run)
+        if capitals and run[0].kind == Kind.CAPITAL and run[0].opens:
+            capitals -= 1
+        return run if capitals == 0 or (capitals == 1 and self._language.code == "en") else []
+
+    @staticmethod
+    def _is_connector(token: Token) -> bool:
+        return token.text.lower() in lexicon().connectors
+
+    def _add(self, name: str, words: int, sentence: int, *, proper: bool) -> None:
+        key = entity_key(name)
+        if len(key) < 2 or len(name) > MOST_CHARS:
+            return
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = Candidate(name, words, proper)
+        elif proper and not found.proper:
+            found.name, found.proper = name, True
+        found.sentences.append(sentence)
+
+    def result(self) -> dict[str, Candidate]:
+        for text, sentences in self._within.items():
+            words = text.count(" ") + 1
+            key = entity_key(text)
+            found = self._found.get(key)
+            if found is not None:
+                found.sentences = max(found.sentences, sentences, key=len)
+            elif words == 1 or len(sentences) > 1:
+                self._found[key] = Candidate(text, words, False, sentences)
+        self._fold_last_names()
+        self._drop_parts()
+        for key, candidate in tuple(self._found.items()):
+            candidate.score = self._score(key, candidate)
+            if not candidate.score:
+                del self._found[key]
+        return self._found
+
+    def _drop_parts(self) -> None:
+        """Of terms within terms the one stays that is said more often; of two said alike, the longer."""
+        terms = {key: candidate for key, candidate in self._found.items() if not candidate.proper}
+        for key, candidate in terms.items():
+            if candidate.words < 2:
+                continue
+            words = key.split(" ")
+            for length in range(1, len(words)):
+                for at in range(len(words) - length + 1):
+                    part = terms.get(" ".join(words[at : at + length]))
+                    if part is None:
+                        continue
+                    if len(part.sentences) <= len(candidate.sentences):
+                        self._found.pop(entity_key(part.name), None)
+                    elif length > 1:
+                        self._found.pop(key, None)
+
+    def _fold_last_names(self) -> None:
+        """Nolan is Christopher Nolan where the chunk names but one."""
+        full: dict[str, str | None] = {}
+        for key, candidate in self._found.items():
+            if candidate.proper and 1 < candidate.words <= 4:
+                last = key.rsplit(" ", 1)[-1]
+                full[last] = None if last in full else key
+        for last, whole in full.items():
+            short = self._found.get(last)
+            if whole is not None and short is not None and short.proper and short.words == 1 and not short.name.isupper():
+                self._found[whole].sentences.extend(short.sentences)
+                del self._found[last]
+
+    def _score(self, key: str, candidate: Candidate) -> float:
+        """0 drops it. The figures were set by looking at what two manuals and Wikipedia passages give."""
+        count = len(candidate.sentences)
+        if candidate.proper:
+            if all(word in self._language.generic for word in candidate.name.lower().split()):
+                return 0.0
+            return count * (1.4 if candidate.words > 1 else 1.0)
+        if candidate.words > 1:
+            return 0.6 * count
+        if key[0] > "\u2fff":
+            return 0.4 * count if count > 1 or len(key) > 3 else 0.3
+        if len(key) < 3 or (self._language.code == "en" and key.endswith("ed")):
+            return 0.0
+        if count > 1:
+            return 0.4 * count
+        return 0.3 if len(key) > 5 else 0.0
