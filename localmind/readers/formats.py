@@ -57,7 +57,11 @@ MAX_TEXT_CHARS = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader is given. progress: (pages or bytes done, all). deadline: time.monotonic() at which the reader is stopped."""
+    """What a reader is given.
+
+    progress: (pages done, all; 0 where that is not known). deadline: time.monotonic() by which OCR has to stop, so that what was
+    read by then is kept.
+    """
 
     path: Path
     filename: str
