@@ -36,6 +36,34 @@ def pdf(tmp_path: Path) -> Path:
     return path
 
 
+def forms_within_forms(*, levels: int, width: int) -> bytes:
+    """A PDF of a few kB whose page draws a form that draws `width` times one that draws ...: width ** levels lines in all."""
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>"]
+    objects.append(b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents 4 0 R/Resources<</XObject<</F 5 0 R>>>>>>")
+    objects.append(stream(b"", b"/F Do"))
+    for level in range(levels):
+        inner = b"/Resources<</XObject<</F %d 0 R>>>>" % (6 + level) if level < levels - 1 else b""
+        content = b"/F Do " * width if inner else b"0 0 m 200 200 l S"
+        objects.append(stream(b"/Type/XObject/Subtype/Form/BBox[0 0 200 200]" + inner, content))
+    body = b"%PDF-1.7\n"
+    places = []
+    for number, content in enumerate(objects, 1):
+        places.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    count = len(objects) + 1
+    return body + b"xref\n0 %d\n0000000000 65535 f \n%strailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (
+        count,
+        table,
+        count,
+        len(body),
+    )
+
+
+def stream(entries: bytes, content: bytes) -> bytes:
+    return b"<<%s/Length %d>>stream\n%s\nendstream" % (entries, len(content), content)
+
+
 def test_a_page_is_a_picture_of_bounded_size(images: PageImages, pdf: Path) -> None:
     with Image.open(io.BytesIO(images.image(pdf, 1, key="a"))) as picture:
         assert (picture.format, picture.width) == ("PNG", 1600)
@@ -104,10 +132,12 @@ def test_a_page_of_absurd_shape_is_drawn_small(images: PageImages, tmp_path: Pat
         assert picture.width * picture.height < 7_000_000
 
 
-def test_a_page_that_takes_too_long_is_given_up(pdf: Path) -> None:
+def test_a_page_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "endless.pdf"
+    path.write_bytes(forms_within_forms(levels=12, width=10))
     began = time.monotonic()
     with pytest.raises(ReaderLimit):
-        PageImages(timeout_s=0.01).image(pdf, 1, key="a")
+        PageImages(timeout_s=1).image(path, 1, key="a")
     assert time.monotonic() - began < 5
 
 
