@@ -1,0 +1,26 @@
+"""Reciprocal rank fusion: several rankings of the same things become one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from localmind.model import ChunkId, ScoredChunk
+
+RANK_CONSTANT = 60
+"""k of Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009."""
+
+
+def fuse(
+    rankings: Mapping[str, Sequence[ChunkId]], *, weights: Mapping[str, float] | None = None, rank_constant: int = RANK_CONSTANT
+) -> list[ScoredChunk]:
+    """Every chunk of the rankings once, best first, ties by chunk id.
+
+    score = sum over the rankings that have the chunk of weight / (rank_constant + rank), ranks from 1. A ranking without a
+    weight counts 1. A chunk that a ranking repeats counts at its first place.
+    """
+    scores: dict[ChunkId, float] = {}
+    for name, ranking in rankings.items():
+        weight = 1.0 if weights is None else weights.get(name, 1.0)
+        for rank, chunk_id in enumerate(dict.fromkeys(ranking), start=1):
+            scores[chunk_id] = scores.get(chunk_id, 0.0) + weight / (rank_constant + rank)
+    return [ScoredChunk(chunk_id, score) for chunk_id, score in sorted(scores.items(), key=lambda item: (-item[1], item[0]))]
