@@ -33,14 +33,15 @@ CONTEXT_SHARE = 0.5
 CARRIED_SHARE = 0.3
 """What a word is worth that an earlier turn adds to the question."""
 
-MIN_RELATIVE = 0.8
-"""A further sentence is kept when it scores this share of the best."""
+MIN_RELATIVE = 0.78
+MIN_RELATIVE_FACT = 0.85
+"""A further sentence is kept when it scores this share of the best; a question for one fact wants fewer."""
 
 SAME = 0.7
 """Share of common stems from which on two sentences say the same."""
 
-MIN_SIMILARITY = 0.3
-MIN_CONFIDENCE = 0.45
+MIN_SIMILARITY = 0.27
+MIN_CONFIDENCE = 0.42
 
 LEAD_IN_CHARS = 450
 BLOCK_CHARS = 900
@@ -96,7 +97,7 @@ def answer(question: str, hits: Sequence[Hit], embedder: Embedder, *, query: str
     scored = rank(wants(question), shortlist, _similarities({question, query}, shortlist, embedder))
     if not scored or not is_answered(query, hits, scored[0]):
         return []
-    return [_statement(one.candidate) for one in in_reading_order(distinct(scored))]
+    return [_statement(one.candidate) for one in in_reading_order(distinct(scored, wants(question)))]
 
 
 def candidates(question: str, query: str, hits: Sequence[Hit]) -> list[Candidate]:
@@ -130,9 +131,9 @@ def rank(wanted: Wanted, shortlist: Sequence[Candidate], similarities: Sequence[
 def is_answered(query: str, hits: Sequence[Hit], best: Scored) -> bool:
     """Whether the best sentence is about what was asked.
 
-    Names that the question has and no hit has speak against it. The weights and bounds are for all-MiniLM-L6-v2: of 100 HotpotQA
-    questions over their corpus all count as answered, of 30 questions about other things none, and of 100 questions of 2Wiki,
-    about films and people that this corpus lacks, 4.
+    Names that the question has and no hit has speak against it. Weights and bounds are for all-MiniLM-L6-v2, with 8 hits a question:
+    of 100 HotpotQA questions over their passages all count as answered, of 30 questions about other things 1, and of 100 2Wiki
+    questions, about films and people that these passages lack, 8.
     """
     asked = names(query)
     there = frozenset[str]().union(*(stems(hit.title) | stems(hit.heading) | stems(hit.text) for hit in hits))
@@ -141,11 +142,12 @@ def is_answered(query: str, hits: Sequence[Hit], best: Scored) -> bool:
     return best.similarity >= MIN_SIMILARITY and confidence >= MIN_CONFIDENCE
 
 
-def distinct(scored: Sequence[Scored]) -> list[Scored]:
+def distinct(scored: Sequence[Scored], wanted: Wanted) -> list[Scored]:
     """The best, and of the others those near it that say something else."""
+    share = MIN_RELATIVE if wanted in (Wanted.ANYTHING, Wanted.STEPS) else MIN_RELATIVE_FACT
     kept: list[Scored] = []
     for one in scored:
-        if len(kept) == MAX_STATEMENTS or one.score < MIN_RELATIVE * scored[0].score:
+        if len(kept) == MAX_STATEMENTS or one.score < share * scored[0].score:
             break
         if not any(_says_the_same(one.candidate, other.candidate) for other in kept):
             kept.append(one)
@@ -198,10 +200,10 @@ def _says_the_same(one: Candidate, other: Candidate) -> bool:
 
 def _statement(one: Candidate) -> Statement:
     first, last = _extent(one)
-    lead, block = one.pieces[first : one.at + 1], one.pieces[one.at + 1 : last + 1]
-    text = " ".join(_shown(one.hit, piece) for piece in lead)
-    if one.piece.kind is Kind.CODE:
-        text, block = f"{one.context.rpartition(' › ')[2]}:", lead
+    quoted = one.pieces[first : last + 1]
+    lead = [piece for piece in quoted[: one.at - first + 1] if piece.kind is not Kind.CODE]
+    block = quoted[len(lead) :]
+    text = " ".join(_shown(one.hit, piece) for piece in lead) or f"{one.context.rpartition(' › ')[2].rstrip('?!.:')}:"
     return Statement(text, _shown_block(one.hit, block), one.hit, _span(one))
 
 
@@ -224,16 +226,11 @@ def _span(one: Candidate) -> Span:
 
 
 def _extent(one: Candidate) -> tuple[int, int]:
-    """The first and last piece to quote: with the sentence that a "This ..." points back to, with the list that a "...:" introduces."""
+    """The first and last piece to quote: with the sentence before where it is needed, with the list or code that follows."""
     first = last = one.at
     pieces, text = one.pieces, one.hit.text
     before = pieces[first - 1] if first else None
-    if (
-        before
-        and before.paragraph == one.piece.paragraph
-        and _POINTS_BACK.match(text, one.piece.start)
-        and one.piece.end - before.start <= LEAD_IN_CHARS
-    ):
+    if before and _belongs_to(before, one, text):
         first -= 1
     introduces = text[one.piece.end - 1] in ":："
     while last + 1 < len(pieces) and last - one.at < BLOCK_PIECES and pieces[last + 1].end - one.piece.end <= BLOCK_CHARS:
@@ -245,3 +242,10 @@ def _extent(one: Candidate) -> tuple[int, int]:
             break
         last += 1
     return first, last
+
+
+def _belongs_to(before: Sentence, one: Candidate, text: str) -> bool:
+    """Whether a sentence makes no sense without the one before: code without its lead, "This ..." without what it points back to."""
+    if one.piece.end - before.start > LEAD_IN_CHARS or before.kind not in (Kind.PROSE, Kind.ITEM):
+        return False
+    return one.piece.kind is Kind.CODE or (before.paragraph == one.piece.paragraph and bool(_POINTS_BACK.match(text, one.piece.start)))

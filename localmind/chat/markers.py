@@ -112,10 +112,23 @@ def scan(text: str) -> Iterator[Text | Marker]:
 
 
 def without(text: str) -> str:
-    """The text without its markers: an earlier answer in a prompt, a source's own reference numbers in an answer."""
+    """The text without its markers, as an earlier answer stands in a prompt."""
     kept = ""
     for item in scan(text):
         kept += item.text if isinstance(item, Text) else in_place_of_dropped(kept)
+    return kept
+
+
+def disarmed(text: str) -> str:
+    """A source's text with its own reference numbers out of the way: those that hang on a word go, others get round brackets."""
+    kept = ""
+    for item in scan(text):
+        if isinstance(item, Text):
+            kept += item.text
+        elif item.space or not kept[-1:].strip():
+            kept += f"{item.space}({', '.join(map(str, item.numbers))})"
+        else:
+            kept += in_place_of_dropped(kept)
     return kept
 
 

@@ -16,6 +16,8 @@ MAX_CHARS = 600
 """A piece without an end that is longer (tables, lists out of PDFs) is cut at a line or a word."""
 
 HEADING_CHARS = 90
+SHORT_LINE_CHARS = 60
+"""A line of a list that is shorter was not broken for want of room."""
 
 
 class Kind(Enum):
@@ -91,7 +93,7 @@ def display(text: str, kind: Kind) -> str:
         text = " · ".join(cell.strip() for cell in text.strip().strip("|").split("|"))
     text = _LINK.sub(r"\1", _QUOTED.sub("", text))
     joined = re.sub(r"(?<=\w)-[ \t]*\n\s*(?=\w)", "-", text)
-    return re.sub(r"\s+", " ", markers.without(joined)).strip()
+    return re.sub(r"\s+", " ", markers.disarmed(joined)).strip()
 
 
 def _blocks(text: str) -> Iterator[tuple[Kind, int, int]]:
@@ -110,7 +112,7 @@ def _block(lines: list[_Line], at: int) -> _Block:
     if not line.text.strip() or _RULE.match(line.text):
         return _Block(None, line.start, at + 1, at + 1)
     if bullet := _BULLET.match(line.text):
-        stop = _continuation(lines, at + 1)
+        stop = _item_end(lines, at + 1)
         return _Block(Kind.ITEM, line.start + bullet.end(), stop, stop)
     if _CODE_INDENT.match(line.text) and _stands_alone(lines, at):
         stop = next((n for n in range(at + 1, len(lines)) if not _CODE_INDENT.match(lines[n].text)), len(lines))
@@ -139,6 +141,15 @@ def _continuation(lines: list[_Line], at: int) -> int:
             break
         at += 1
     return at
+
+
+def _item_end(lines: list[_Line], at: int) -> int:
+    """As _continuation, but a list can end without an empty line: at one that is not indented and begins anew after a short one."""
+    stop = _continuation(lines, at)
+    for n in range(at, stop):
+        if lines[n].text[:1].isupper() and len(lines[n - 1].text) < SHORT_LINE_CHARS:
+            return n
+    return stop
 
 
 def _stands_alone(lines: list[_Line], at: int) -> bool:

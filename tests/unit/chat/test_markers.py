@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localmind.chat.markers import Marker, Scanner, Text, scan, without
+from localmind.chat.markers import Marker, Scanner, Text, disarmed, scan, without
 
 PIECES = st.sampled_from(
     ["[", "]", "1", "7", ", ", "-", "[1]", "[7]", " [7]", "[[2]]", "【3】", "`", "```", "\n", "a", " ", "^", "Passage ", "†", "ö", "🙂"]
@@ -77,6 +77,19 @@ def test_a_bracket_that_never_closes_is_given_out_in_the_end() -> None:
 )
 def test_takes_markers_out_with_the_blank_before_them(text: str, left: str) -> None:
     assert without(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Iron rusts.[3] Gold[4][5] does not [6, 7].", "Iron rusts. Gold does not (6, 7)."),
+        ("A number such as [1] is a citation.", "A number such as (1) is a citation."),
+        ("[2] Miller, J.: On pumps", "(2) Miller, J.: On pumps"),
+        ("`x[0]` [[7]1]", "`x[0]` […1]"),
+    ],
+)
+def test_a_source_s_own_numbers_can_not_be_taken_for_citations(text: str, shown: str) -> None:
+    assert disarmed(text) == shown
 
 
 def _merged(items: list[Text | Marker]) -> list[str | Marker]:

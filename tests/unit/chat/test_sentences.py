@@ -87,7 +87,7 @@ def test_a_table_row_is_shown_with_dots_between_its_cells() -> None:
 
 
 def test_a_piece_is_shown_on_one_line_without_the_reference_numbers_of_its_source() -> None:
-    assert display("The well-\nknown pump[3] is\n  checked [4, 5].", Kind.PROSE) == "The well-known pump is checked."
+    assert display("The well-\nknown pump[3] is\n  checked [4, 5].", Kind.PROSE) == "The well-known pump is checked (4, 5)."
 
 
 def test_links_and_quotation_marks_of_markdown_are_not_shown() -> None:
