@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes
 
 .PHONY: run test test-integration lint types lock bench clean
 
@@ -31,7 +31,8 @@ $(VENV)/bin/python:
 $(VENV)/.run: $(VENV)/bin/python requirements/run.lock
 	@echo "Setting up (about a minute the first time) ..."
 	@$(PIP) --no-compile -r requirements/run.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-compile -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-build-isolation --no-compile -e .
+	@[ "$(SLIM)" = 0 ] || $(BIN)/python scripts/slim.py
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.lock
