@@ -20,7 +20,7 @@ RATIO_FREE_BYTES = 20_000_000
 """Below this a high ratio is harmless: a spreadsheet of equal rows shrinks by more than 200."""
 
 _END_OF_DIRECTORY = b"PK\x05\x06"
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OSError, NotImplementedError, ValueError, KeyError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OSError, NotImplementedError, ValueError, KeyError)
 
 
 class Zip:
@@ -83,7 +83,7 @@ def too_large(name: str) -> ReaderLimit:
 def damage_is_broken(name: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGED as error:
+    except DAMAGE as error:
         raise Broken(
             f"{name} inside the file is damaged.", hint="Save it again in the program that made it, or download it again."
         ) from error
@@ -95,7 +95,7 @@ def open_zip(path: Path) -> Iterator[Zip]:
     _check_directory(path)
     try:
         archive = zipfile.ZipFile(path)
-    except _DAMAGED as error:
+    except DAMAGE as error:
         raise _no_directory() from error
     with archive:
         yield Zip(archive)

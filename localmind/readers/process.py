@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from localmind.errors import Broken, Cancelled, ReaderLimit
 from localmind.readers import frames
 from localmind.readers.frames import Frame, FrameReader
 
+_HAS_PROC = Path("/proc/self/statm").exists()
 _TICK_S = 0.05
 _EXIT_WAIT_S = 1.0
 _SHARE_OF_MEMORY = 0.6
@@ -198,7 +200,7 @@ def memory_limit(memory_mb: int) -> ReaderLimit:
 
 def resident_bytes(pid: int) -> int:
     """A process's resident memory; 0 when it is gone or the system does not tell."""
-    if sys.platform == "linux":
+    if _HAS_PROC:
         try:
             with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 called twenty times a second
                 return int(file.read().split()[1]) * resource.getpagesize()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -36,8 +35,7 @@ def children_of(stream: IO[bytes], parent: str, name: str) -> Iterator[Any]:
     """The children of `parent` (a qualified name), one by one and forgotten after: memory does not grow with the document."""
     from lxml import etree
 
-    # The stream is read through a buffer: lxml asks for 32 KB at a time and zipfile is slow at small reads.
-    events = etree.iterparse(io.BufferedReader(stream, 1 << 18), events=("end",), **_OPTIONS)  # type: ignore[arg-type]
+    events = etree.iterparse(stream, events=("end",), **_OPTIONS)
     try:
         for _, element in events:
             above = element.getparent()
