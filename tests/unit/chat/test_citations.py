@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from localmind.chat.citations import CitedText, evidence
@@ -66,6 +66,7 @@ def test_every_quote_stands_verbatim_at_its_offsets(texts: list[str], answer: li
 
 
 @given(ANSWERS, st.integers(0, 3))
+@example(["[", "[7]", "1]"], 0)
 def test_only_numbers_that_have_a_citation_reach_the_reader(answer: list[str], passages: int) -> None:
     text = cited(answer, [make_hit("The pump is red. The valve is open.", n) for n in range(1, passages + 1)])
     shown = re.sub(r"```.*?(?:```|$)|(`+)[^\n]*?\1", "", text.text, flags=re.DOTALL)  # code is not ours to change
