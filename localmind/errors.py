@@ -25,6 +25,7 @@ LocalMindError
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 
@@ -46,7 +47,7 @@ class LocalMindError(Exception):
     def error_type(self) -> str:
         """The class's name in snake_case, as problem+json and jobs show it."""
         name = type(self).__name__
-        return "".join(f"_{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name))
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 class InvalidInput(LocalMindError): ...

@@ -54,5 +54,6 @@ _SHARED: list[Processor] = [
 
 def _renderers(*, terminal: bool) -> list[Processor]:
     if terminal:
-        return [structlog.dev.ConsoleRenderer(pad_event_to=24)]
+        # Plain tracebacks: the renderer's own show local variables, and so a document's text, or a secret.
+        return [structlog.dev.ConsoleRenderer(pad_event_to=24, exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
