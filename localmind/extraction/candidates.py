@@ -125,6 +125,7 @@ class _Pool:
         self._language = language
         self._found: dict[str, Candidate] = {}
         self._within: defaultdict[str, list[int]] = defaultdict(list)  # words and pairs inside runs: their sentences
+        self._spelling: dict[str, str] = {}  # of those words: in lower case, if the text has them so
 
     def take(self, run: list[Token], sentence: int) -> None:
         name: list[Token] = []
@@ -170,13 +171,18 @@ class _Pool:
         lowers = [token.text.lower() for token in words]
         before = ""
         for at, (token, word) in enumerate(zip(words, lowers, strict=True)):
-            spelled = token.text if nouns else word
-            plain = spelled if nouns or token.kind == Kind.LOWER or (at == 0 and opening) else ""
-            if plain and word not in generic:
-                self._within[spelled].append(sentence)
-            if plain and before and (word not in generic or before.lower() not in generic):
-                self._within[f"{before} {spelled}"].append(sentence)
-            before = plain
+            if token.kind == Kind.LOWER:
+                self._spelling[word] = word
+            elif nouns or (at == 0 and opening):
+                self._spelling.setdefault(word, token.text)
+            else:
+                before = ""
+                continue
+            if word not in generic:
+                self._within[word].append(sentence)
+            if before and (word not in generic or before not in generic):
+                self._within[f"{before} {word}"].append(sentence)
+            before = word
         if len(words) > MOST_TERM_WORDS:
             words, lowers = words[-3:], lowers[-3:]
         if len(words) > 1 and not generic.issuperset(lowers):
@@ -217,7 +223,8 @@ class _Pool:
             if found is not None:
                 found.sentences = max(found.sentences, sentences, key=len)
             elif words == 1 or len(sentences) > 1:
-                self._found[key] = Candidate(text, words, False, sentences)
+                name = " ".join(self._spelling[word] for word in text.split(" "))
+                self._found[key] = Candidate(name, words, False, sentences)
         self._fold_last_names()
         self._drop_parts()
         for key, candidate in tuple(self._found.items()):
@@ -271,4 +278,4 @@ class _Pool:
             return 0.0
         if count > 1:
             return 0.4 * count
-        return 0.3 if len(key) > 5 else 0.0
+        return 0.3 if len(key) > (3 if candidate.name[0].isupper() else 5) else 0.0

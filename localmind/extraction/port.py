@@ -17,7 +17,7 @@ class Passage(NamedTuple):
 
 
 class ExtractionResult(NamedTuple):
-    """extraction is empty, and problem a sentence for the job, where the passage was given up."""
+    """problem: a sentence for the job where the passage was given up; extraction is then empty, or what a fallback found."""
 
     extraction: Extraction
     problem: str | None = None

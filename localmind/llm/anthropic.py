@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from localmind.errors import LLMUnavailable
 from localmind.llm import refusals
+from localmind.llm.messages import messages
 from localmind.llm.patience import Patience
 from localmind.llm.port import Completion, Turn
 from localmind.model import Usage
@@ -100,13 +101,14 @@ class AnthropicLLM:
 
 
 def _body(turns: Sequence[Turn], *, model: str, max_tokens: int, schema: Mapping[str, Any] | None) -> dict[str, Any]:
-    system = "\n\n".join(turn.content for turn in turns if turn.role == "system")
+    sent = messages(turns)
+    system = "\n\n".join(message["content"] for message in sent if message["role"] == "system")
     if schema is not None:
         system += f"\n\nAnswer with JSON alone. It keeps to this JSON schema:\n{json.dumps(schema)}"
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": max_tokens,
-        "messages": [{"role": turn.role, "content": turn.content} for turn in turns if turn.role != "system"],
+        "messages": [message for message in sent if message["role"] != "system"],
     }
     if system:
         body["system"] = system.strip()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from localmind.errors import ConfigurationError, LLMUnavailable, LocalMindError
 from localmind.llm import refusals
+from localmind.llm.messages import messages
 from localmind.llm.patience import Patience
 from localmind.llm.port import Completion, Turn
 from localmind.model import Usage
@@ -115,7 +116,7 @@ class OpenAILLM:
         return stream
 
     def _request(self, turns: Sequence[Turn]) -> dict[str, Any]:
-        return {"model": self.model, "messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
+        return {"model": self.model, "messages": messages(turns)}
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from localmind.errors import ConfigurationError
 from localmind.model import Usage
 
 
@@ -20,10 +21,15 @@ class Completion(NamedTuple):
     usage: Usage
 
 
+class RequestRefused(ConfigurationError):
+    """The server refuses this request: too long for the model, or against the provider's rules. Others may go through."""
+
+
 class LLM(Protocol):
     """A chat model behind an API. Time-outs, retries with backoff and a circuit breaker are inside. Thread-safe.
 
-    Calls raise LLMUnavailable (away, rate limit, time-out: worth a retry) or ConfigurationError (key, model name).
+    Calls raise LLMUnavailable (away, rate limit, time-out: worth a retry) or ConfigurationError (key, model name; RequestRefused
+    where it may be this text alone).
     """
 
     @property

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from localmind.errors import ConfigurationError, LLMUnavailable, LocalMindError
 from localmind.llm.patience import RateLimited
+from localmind.llm.port import RequestRefused
 
 MOST_DETAIL_CHARS = 300
 
@@ -58,7 +59,7 @@ def refused(endpoint: Endpoint, status: int, detail: str, headers: Mapping[str, 
         )
     if status in (408, 409) or status >= 500:
         return LLMUnavailable(f"The LLM at {endpoint.address} failed (HTTP {status}): {detail}", hint="See the LLM server's log.")
-    return ConfigurationError(
+    return RequestRefused(
         f"The LLM at {endpoint.address} refuses the request (HTTP {status}): {detail}",
         hint="Check LLM_MODEL, and that CONTEXT_WINDOW is not more than the model takes.",
     )

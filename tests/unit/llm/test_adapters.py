@@ -28,6 +28,12 @@ def test_the_whole_conversation_is_sent_and_the_answer_comes_with_its_usage(adap
     assert (request.body["model"], request.body["max_tokens"]) == ("scripted", 77)
 
 
+def test_half_a_surrogate_pair_does_not_stop_a_call(adapter, path, connect, llm_server):
+    connect(adapter, llm_server).complete([Turn("user", "What is \ud83d?")], max_tokens=5)
+
+    assert llm_server.requests[-1].user == "What is ??"
+
+
 def test_a_stream_gives_pieces_as_they_come_and_then_the_usage(adapter, path, connect, llm_server):
     llm_server.reply("Paris, on the Seine.", path=path)
 
