@@ -215,15 +215,41 @@ def test_old_versions_stay_for_a_while_and_go_at_a_later_optimize(opened: Callab
     assert store.count(PERSONAL) == 400
 
 
+def test_optimize_removes_what_a_killed_writer_left(opened: Callable[..., LanceVectors], folder: Path) -> None:
+    store = opened()
+    fill(store, 100)
+    stray = folder / "personal.lance" / "data" / "0123456789abcdef.lance"
+    stray.write_bytes(b"half a file")
+    store.optimize(PERSONAL)
+    assert not stray.exists()
+
+
+def test_a_read_whose_files_went_away_under_it_runs_once_more() -> None:
+    class DirectEngine:
+        def run(self, work: Callable[[], str]) -> str:
+            return work()
+
+    def query() -> Callable[[], str]:
+        attempts.append(None)
+        return lambda: "found" if len(attempts) > 1 else failing()
+
+    def failing() -> str:
+        raise RuntimeError("lance error: Not found: data/1.lance")
+
+    attempts: list[None] = []
+    table = _lance.Table(DirectEngine(), handle=None)  # type: ignore[arg-type]
+    assert table.read(query) == "found"  # type: ignore[arg-type]
+
+
 def test_keys_can_be_read_slowly_while_everything_changes(opened: Callable[..., LanceVectors]) -> None:
     store = opened(keep_versions=NO_TIME)
-    fill(store, 3000, each=1000)
+    fill(store, 20_000, each=100)
     listing = store.keys(PERSONAL)
     seen = list(next(listing))
-    store.delete_sources(PERSONAL, [SourceId(f"s{n}") for n in range(300)])
+    store.delete_sources(PERSONAL, [SourceId(f"s{n}") for n in range(1900)])
     store.optimize(PERSONAL)
     seen += [key for batch in listing for key in batch]
-    assert sorted(seen) == keys(0, 3000)
+    assert sorted(seen) == keys(0, 20_000)
 
 
 @pytest.mark.usefixtures("small_index")
