@@ -41,6 +41,8 @@ def statement(sql: str, is_sqlite: bool) -> sa.TextClause:  # noqa: FBT001 - the
 
 CHUNK_PKS = "SELECT id, pk FROM chunk WHERE tenant = :tenant AND id IN TEXTS(:ids)"
 CHUNKS_THAT_SPOKE = "SELECT DISTINCT chunk_pk FROM mention WHERE chunk_pk IN NUMBERS(:chunks)"
+INSERT_MENTIONS = "INSERT INTO mention (chunk_pk, entity_pk, weight, description) VALUES (?, ?, ?, ?)"
+INSERT_EVIDENCE = "INSERT INTO evidence (chunk_pk, relation_pk, weight, description) VALUES (?, ?, ?, ?)"
 
 
 @lru_cache(maxsize=2)

@@ -53,17 +53,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("pk"),
         sa.UniqueConstraint("id"),
     )
-    op.create_index("entity_by_key", "entity", ["tenant", "key"], unique=True)
-    op.create_index("entity_by_mentions", "entity", ["tenant", "mentions"], unique=False)
+    op.create_index("entity_by_mentions", "entity", ["tenant", sa.literal_column("mentions DESC"), "key"], unique=False)
     op.create_table(
         "evidence",
         sa.Column("chunk_pk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("relation_pk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("chunk_pk", "relation_pk"),
         sqlite_with_rowid=False,
     )
-    op.create_index("evidence_by_relation", "evidence", ["relation_pk"], unique=False)
     op.create_table(
         "extraction",
         sa.Column("tenant", sa.String(length=64), nullable=False),
@@ -102,10 +101,11 @@ def upgrade() -> None:
         sa.Column("chunk_pk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("entity_pk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("chunk_pk", "entity_pk"),
         sqlite_with_rowid=False,
     )
-    op.create_index("mention_by_entity", "mention", ["entity_pk", "chunk_pk"], unique=False)
+    op.create_index("mention_by_entity", "mention", ["entity_pk", sa.literal_column("weight DESC"), "chunk_pk"], unique=False)
     op.create_table(
         "message",
         sa.Column("conversation_id", sa.String(length=64), nullable=False),
@@ -126,10 +126,12 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
         sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("chunks", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("pk"),
     )
     op.create_index("relation_by_ends", "relation", ["source_pk", "target_pk", "type"], unique=True)
-    op.create_index("relation_by_target", "relation", ["target_pk"], unique=False)
+    op.create_index("relation_by_source", "relation", ["source_pk", sa.literal_column("weight DESC"), "target_pk"], unique=False)
+    op.create_index("relation_by_target", "relation", ["target_pk", sa.literal_column("weight DESC"), "source_pk"], unique=False)
     op.create_table(
         "revision",
         sa.Column("source_id", sa.String(length=64), nullable=False),
@@ -212,6 +214,7 @@ def downgrade() -> None:
     op.drop_index("revision_by_blob", table_name="revision")
     op.drop_table("revision")
     op.drop_index("relation_by_target", table_name="relation")
+    op.drop_index("relation_by_source", table_name="relation")
     op.drop_index("relation_by_ends", table_name="relation")
     op.drop_table("relation")
     op.drop_table("message")
@@ -222,10 +225,8 @@ def downgrade() -> None:
     op.drop_index("job_by_source", table_name="job")
     op.drop_table("job")
     op.drop_table("extraction")
-    op.drop_index("evidence_by_relation", table_name="evidence")
     op.drop_table("evidence")
     op.drop_index("entity_by_mentions", table_name="entity")
-    op.drop_index("entity_by_key", table_name="entity")
     op.drop_table("entity")
     op.drop_index("conversation_by_tenant", table_name="conversation")
     op.drop_table("conversation")
