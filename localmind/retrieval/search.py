@@ -129,8 +129,8 @@ class Search:
             except Unavailable as error:
                 refused[name] = error
         if not lists:
-            error = next(iter(refused.values()))
-            raise StoreUnavailable(f"Search can't be answered now: {error.message}", hint=error.hint, services=list(refused)) from error
+            first = next(iter(refused.values()))
+            raise StoreUnavailable(f"Search can't be answered now: {first.message}", hint=first.hint, services=list(refused)) from first
         return _Asked({name: lists[name] for name in names if name in lists}, tuple(name for name in names if name in refused))
 
     def _show(self, tenant: TenantId, lists: Mapping[str, Sequence[ScoredChunk]], limit: int) -> tuple[Hit, ...]:
