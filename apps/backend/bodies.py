@@ -49,15 +49,16 @@ async def bulk_texts(request: Request) -> list[TextIn]:
     return texts
 
 
-async def replacement(request: Request) -> Replacement:
-    """A multipart `file` or a JSON text."""
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        form = await request.form(max_files=1, max_fields=10)  # closed with the request
+async def replacement(request: Request) -> AsyncIterator[Replacement]:
+    """A multipart `file` or a JSON text. The file is closed with the request."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        yield _parsed(TextReplacement, await request.body(), "body")
+        return
+    async with request.form(max_files=1, max_fields=10) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise _malformed(("body", "file"), "a file is required")
-        return file
-    return _parsed(TextReplacement, await request.body(), "body")
+        yield file
 
 
 async def _lines(request: Request) -> AsyncIterator[tuple[int, bytes]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from apps.backend.dependencies import Cursor, EntityIdPath, Limit, Mind, Tenant, entity_query
-from apps.backend.schemas.common import Line, Page, problems
+from apps.backend.schemas.common import Clean, Page, problems
 from apps.backend.schemas.graph import EntityOut, NeighborOut, Neighbors, SubgraphOut
 from localmind.errors import NotFound
 from localmind.model import Entity, EntityId, TenantId
@@ -21,7 +21,7 @@ MISSING = problems(_404="No such entity.")
 def list_entities(
     mind: Mind,
     tenant: Tenant,
-    q: Annotated[Line, Query(max_length=200, description="Part of the name; case and accents are ignored.")] = "",
+    q: Annotated[Clean, Query(max_length=200, description="Part of the name; case and accents are ignored.")] = "",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[EntityOut]:

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from apps.backend.dependencies import Cursor, Limit, Mind, SourceIdPath, Tenant
-from apps.backend.schemas.common import Line, Page, problems
+from apps.backend.schemas.common import Clean, Page, problems
 from apps.backend.schemas.sources import ChunkOut, DocumentOut, SourceOut
 from localmind.model import SourceStatus
 
@@ -35,8 +35,8 @@ def list_sources(
     mind: Mind,
     tenant: Tenant,
     status: SourceStatus | None = None,
-    tag: Annotated[Line | None, Query(max_length=100, description="Only sources with this tag.")] = None,
-    q: Annotated[Line | None, Query(max_length=500, description="Part of the title.")] = None,
+    tag: Annotated[Clean | None, Query(max_length=100, description="Only sources with this tag.")] = None,
+    q: Annotated[Clean | None, Query(max_length=500, description="Part of the title.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[SourceOut]:

@@ -14,9 +14,11 @@ def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _no_nul(value: str) -> str:
+def _clean(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain NUL characters")
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError("must not contain half of a surrogate pair")
     return value
 
 
@@ -29,8 +31,10 @@ def _not_blank(value: str) -> str:
 Time = Annotated[datetime, PlainSerializer(_iso, return_type=str, when_used="json")]
 """ISO 8601, UTC, with Z."""
 
-Line = Annotated[str, AfterValidator(_no_nul)]
-Filled = Annotated[str, AfterValidator(_no_nul), AfterValidator(_not_blank)]
+Clean = Annotated[str, AfterValidator(_clean)]
+"""Text that every store can keep and every client can read."""
+
+Filled = Annotated[str, AfterValidator(_clean), AfterValidator(_not_blank)]
 Tag = Annotated[Filled, Field(min_length=1, max_length=100)]
 Tags = Annotated[list[Tag], Field(max_length=50)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]

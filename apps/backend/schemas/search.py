@@ -86,7 +86,7 @@ class SearchOut(Reply):
 class ChatIn(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"message": "How long does the soup simmer?"}]})
 
-    message: Annotated[Filled, Field(max_length=20_000)]
+    message: Annotated[Filled, Field(max_length=10_000)]
     conversation_id: Id | None = None
     mode: Mode = Mode.HYBRID
     source_ids: SourceIds | None = None

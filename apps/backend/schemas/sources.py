@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, HttpUrl
 
-from apps.backend.schemas.common import Filled, Line, Reply, Request, Tags, Time
+from apps.backend.schemas.common import Clean, Filled, Reply, Request, Tags, Time
 from localmind.model import Accepted, Chunk, Source, SourceStatus
 
 Title = Annotated[Filled, Field(max_length=500)]
@@ -21,7 +21,7 @@ class TextIn(Request):
     )
 
     title: Title
-    text: Annotated[str, Field(min_length=1)]
+    text: Annotated[Clean, Field(min_length=1)]
     uri: Uri | None = None
     tags: Tags = Field(default_factory=list)
 
@@ -31,7 +31,7 @@ class TextReplacement(Request):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Leeks, potatoes, stock. Simmer for 25 minutes."}]})
 
-    text: Annotated[str, Field(min_length=1)]
+    text: Annotated[Clean, Field(min_length=1)]
     title: Title | None = None
 
 
@@ -209,6 +209,3 @@ class DocumentOut(Reply):
     empty_pages: list[int]
     ocr_pages: list[int]
     notes: list[str]
-
-
-SourceQuery = Annotated[Line, Field(max_length=500)]

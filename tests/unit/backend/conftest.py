@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,47 +13,7 @@ from fastapi.testclient import TestClient
 
 from apps.backend.app import create_app
 from localmind.settings import Settings
-
-HANDBOOK = """# Kitchen handbook
-
-## Soup
-
-The leek soup simmers for twenty minutes. Potatoes make the leek soup thick.
-
-## Bread
-
-Sourdough bread rests for twelve hours. Sourdough bread needs flour, water and salt.
-"""
-
-
-def wait_for_jobs(client: TestClient, accepted: dict[str, Any]) -> dict[str, Any]:
-    """Follows the accepted source's job to its end; the job."""
-    last: dict[str, Any] = {}
-    with client.stream("GET", f"/api/v1/jobs/{accepted['job_id']}/events") as response:
-        for name, data in events(response.iter_lines()):
-            assert name == "job"
-            last = data
-    assert last["status"] in ("succeeded", "failed", "cancelled"), last
-    return last
-
-
-def events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
-    """(event, data) of a stream of server-sent events."""
-    import json
-
-    name = ""
-    for line in lines:
-        field, _, value = line.partition(": ")
-        if field == "event":
-            name = value
-        elif field == "data":
-            yield name, json.loads(value)
-
-
-def wait_until_ready(client: TestClient) -> None:
-    assert client.app.state.service.wait(60)  # type: ignore[attr-defined]
-    if (error := client.app.state.service.error) is not None:  # type: ignore[attr-defined]
-        raise error
+from tests.unit.backend.asking import HANDBOOK, wait_for_job, wait_until_ready
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +42,15 @@ def handbook(client: TestClient) -> dict[str, Any]:
     """An ingested source: the handbook."""
     began = time.monotonic()
     accepted = client.post("/api/v1/sources/text", json={"title": "Handbook", "text": HANDBOOK, "tags": ["kitchen"]}).json()
-    job = wait_for_jobs(client, accepted)
+    job = wait_for_job(client, accepted)
     assert job["status"] == "succeeded", (job, time.monotonic() - began)
     source: dict[str, Any] = client.get(f"/api/v1/sources/{accepted['source_id']}").json()
     return source
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
