@@ -43,6 +43,8 @@ SAME = 0.7
 MIN_SIMILARITY = 0.27
 MIN_CONFIDENCE = 0.42
 
+HEADING_SEPARATOR = " › "
+
 LEAD_IN_CHARS = 450
 BLOCK_CHARS = 900
 BLOCK_PIECES = 8
@@ -111,7 +113,10 @@ def candidates(question: str, query: str, hits: Sequence[Hit]) -> list[Candidate
             if piece.kind is Kind.HEADING:
                 heading = raw
                 continue
-            context = " › ".join(part for part in (hit.title, hit.heading, heading) if part)
+            if at == len(pieces) - 1 and raw.endswith((":", "：")):
+                continue  # what it introduces stands in another chunk
+            above = (hit.title, *hit.heading.split(HEADING_SEPARATOR), heading)
+            context = HEADING_SEPARATOR.join(dict.fromkeys(part for part in above if part))
             key = (hit.source_id, hit.start + piece.start, hit.start + piece.end)  # chunks overlap
             found.setdefault(key, Candidate(rank_, hit, pieces, at, context, stems(raw), 0.0))
     weight = _weights(stems(question), stems(query), [one.stems | stems(one.context) for one in found.values()])
@@ -121,11 +126,13 @@ def candidates(question: str, query: str, hits: Sequence[Hit]) -> list[Candidate
 
 def rank(wanted: Wanted, shortlist: Sequence[Candidate], similarities: Sequence[float]) -> list[Scored]:
     """Best first. similarities: cosine of question and sentence, in the shortlist's order."""
-    scored = [
-        Scored(one, similarity, similarity + 0.45 * one.covered - 0.01 * one.rank + shape_of(one.text, one.piece.kind, wanted))
-        for one, similarity in zip(shortlist, similarities, strict=True)
-    ]
+    scored = [Scored(one, similarity, similarity + _extra(one, wanted)) for one, similarity in zip(shortlist, similarities, strict=True)]
     return sorted(scored, key=lambda one: (-one.score, one.candidate.rank, one.candidate.at))
+
+
+def _extra(one: Candidate, wanted: Wanted) -> float:
+    """What words, rank and shape add to the likeness of a sentence."""
+    return 0.45 * one.covered - 0.01 * one.rank + shape_of(one.text, one.piece.kind, wanted)
 
 
 def is_answered(query: str, hits: Sequence[Hit], best: Scored) -> bool:
@@ -203,7 +210,7 @@ def _statement(one: Candidate) -> Statement:
     quoted = one.pieces[first : last + 1]
     lead = [piece for piece in quoted[: one.at - first + 1] if piece.kind is not Kind.CODE]
     block = quoted[len(lead) :]
-    text = " ".join(_shown(one.hit, piece) for piece in lead) or f"{one.context.rpartition(' › ')[2].rstrip('?!.:')}:"
+    text = " ".join(_shown(one.hit, piece) for piece in lead) or f"{one.context.rpartition(HEADING_SEPARATOR)[2].rstrip('?!.:')}:"
     return Statement(text, _shown_block(one.hit, block), one.hit, _span(one))
 
 

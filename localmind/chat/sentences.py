@@ -99,7 +99,9 @@ def display(text: str, kind: Kind) -> str:
 def _blocks(text: str) -> Iterator[tuple[Kind, int, int]]:
     """Runs of lines that belong together."""
     lines = [_Line(match.start(), match.end(), match.group().rstrip("\n")) for match in _LINE.finditer(text)]
-    at = 0
+    at = _code_at_the_beginning(lines)
+    if at:
+        yield Kind.CODE, 0, lines[at - 2].end
     while at < len(lines):
         block = _fenced(lines, at) if _FENCE.match(lines[at].text) else _block(lines, at)
         if block.kind is not None:
@@ -125,6 +127,19 @@ def _block(lines: list[_Line], at: int) -> _Block:
         return _Block(Kind.HEADING, line.start, at + 1, at + 1)
     stop = _continuation(lines, at + 1)
     return _Block(Kind.PROSE, line.start, stop, stop)
+
+
+def _code_at_the_beginning(lines: list[_Line]) -> int:
+    """The line after the first fence where that one closes: the chunk was cut inside code. 0 where it opens, or there is none.
+
+    A fence that closes has code before it and an empty line after it; one that opens, the other way round.
+    """
+    fences = [n for n, line in enumerate(lines) if _FENCE.match(line.text)]
+    if len(fences) % 2 == 0:
+        return 0
+    first = fences[0]
+    closes = first > 0 and bool(lines[first - 1].text.strip()) and not (first + 1 < len(lines) and lines[first + 1].text.strip())
+    return first + 1 if closes else 0
 
 
 def _fenced(lines: list[_Line], at: int) -> _Block:

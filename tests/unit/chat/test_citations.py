@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from localmind.chat.citations import CitedText, evidence
@@ -56,6 +56,7 @@ def cited(answer: list[str], hits: list[Hit]) -> CitedText:
     return text
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=3), ANSWERS, st.integers(0, 10_000))
 def test_every_quote_stands_verbatim_at_its_offsets(texts: list[str], answer: list[str], start: int) -> None:
     hits = [make_hit(text, n, start) for n, text in enumerate(texts, 1)]
@@ -65,6 +66,7 @@ def test_every_quote_stands_verbatim_at_its_offsets(texts: list[str], answer: li
         assert citation.page == int(citation.source_id[1:])
 
 
+@settings(deadline=None)
 @given(ANSWERS, st.integers(0, 3))
 @example(["[", "[7]", "1]"], 0)
 def test_only_numbers_that_have_a_citation_reach_the_reader(answer: list[str], passages: int) -> None:
@@ -74,6 +76,7 @@ def test_only_numbers_that_have_a_citation_reach_the_reader(answer: list[str], p
     assert [citation.n for citation in text.citations] == list(range(1, len(text.citations) + 1))
 
 
+@settings(deadline=None)
 @given(ANSWERS)
 def test_an_answer_in_pieces_is_cited_like_the_whole(answer: list[str]) -> None:
     hits = [make_hit("The pump is red. The valve is open.", n) for n in (1, 2, 3)]

@@ -122,6 +122,12 @@ def test_a_lead_brings_the_list_that_it_introduces(hits: list[Hit], embedder: Em
     assert statements[0].block == "- E1: the water tank is empty\n- E2: the grinder is blocked\n- E3: the drip tray is full"
 
 
+def test_a_lead_whose_list_was_cut_off_is_not_preferred(hit: Any, embedder: Embedder) -> None:
+    cut = hit("The usual causes of a failed ingest are these:", title="Runbook")
+    rest = hit("- The file is encrypted, and the ingest failed.\n- The file is damaged.", title="Runbook")
+    assert answer("What are the causes of a failed ingest?", [cut, rest], embedder)[0].text.startswith("The file is encrypted")
+
+
 def test_a_sentence_that_points_back_brings_the_one_before_it(hit: Any, embedder: Embedder) -> None:
     text = "The old mill stands by the river. It was sold to the Carter family in 1956. Nobody lives there."
     best = answer("Who bought the mill in 1956?", [hit(text, title="Village history")], embedder)[0]

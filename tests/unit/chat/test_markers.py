@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from localmind.chat.markers import Marker, Scanner, Text, disarmed, scan, without
@@ -45,6 +45,7 @@ def test_a_backtick_without_its_partner_hides_nothing() -> None:
     assert Marker(" ", (7,)) in list(scan("an odd ` tick [7]\nnext line"))
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join), st.data())
 @example("[1]" * 3, None)
 def test_the_outcome_does_not_depend_on_where_the_text_is_cut(text: str, data: st.DataObject | None) -> None:

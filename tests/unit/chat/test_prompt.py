@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localmind.chat import prompt
@@ -29,6 +29,7 @@ def test_passages_stand_verbatim_with_number_title_and_page() -> None:
     assert [turn.role for turn in built.turns] == ["system", "user"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=3000), max_size=10), st.text(max_size=200), st.integers(1024, 8192))
 def test_a_prompt_and_its_answer_fit_the_context_window(texts: list[str], question: str, context_tokens: int) -> None:
     built = prompt.build(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localmind.chat.reasoning import left_out, of_whole
@@ -25,6 +25,7 @@ def test_a_leading_thought_is_left_out(text: str, answer: str) -> None:
     assert of_whole(text) == answer
 
 
+@settings(deadline=None)
 @given(PIECES)
 def test_it_does_not_matter_how_the_text_is_cut(pieces: list[str]) -> None:
     letters = "".join(piece for piece in left_out("".join(pieces)) if isinstance(piece, str))

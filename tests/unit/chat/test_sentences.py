@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localmind.chat.sentences import MAX_CHARS, Kind, display, split
@@ -19,6 +19,7 @@ def pieces(text: str) -> list[str]:
     return [text[piece.start : piece.end] for piece in split(text)]
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_pieces_stand_in_order_apart_and_without_space_around_them(text: str) -> None:
     found = split(text)
@@ -27,6 +28,7 @@ def test_pieces_stand_in_order_apart_and_without_space_around_them(text: str) ->
     assert all(not (text[p.start].isspace() or text[p.end - 1].isspace()) for p in found if p.kind is not Kind.CODE)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab c\n.", min_size=MAX_CHARS, max_size=4 * MAX_CHARS))
 def test_no_piece_is_longer_than_can_be_quoted(text: str) -> None:
     assert all(piece.end - piece.start <= MAX_CHARS for piece in split(text))
@@ -68,6 +70,16 @@ def test_code_stays_in_one_piece() -> None:
     found = split(text)
     assert [piece.kind for piece in found] == [Kind.PROSE, Kind.CODE, Kind.PROSE]
     assert text[found[1].start : found[1].end] == "localmind doctor\nlocalmind status. Then wait"
+
+
+def test_a_chunk_that_was_cut_inside_code_begins_with_code() -> None:
+    text = "localmind doctor\nlocalmind status\n```\n\n- It is slow.\n- It is away.\n\nDone."
+    assert [piece.kind for piece in split(text)] == [Kind.CODE, Kind.ITEM, Kind.ITEM, Kind.PROSE]
+    assert text[slice(*split(text)[0][:2])] == "localmind doctor\nlocalmind status"
+
+
+def test_a_chunk_that_ends_inside_code_ends_with_code() -> None:
+    assert [piece.kind for piece in split("Run this:\n\n```\nlocalmind doctor")] == [Kind.PROSE, Kind.CODE]
 
 
 def test_an_indented_block_after_an_empty_line_is_code() -> None:
