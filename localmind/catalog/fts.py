@@ -16,6 +16,14 @@ CREATE = (
     )""",
     "CREATE TABLE chunk_fts_entry (pk INTEGER PRIMARY KEY, title TEXT NOT NULL)",
 )
+# SQLite opens a virtual table in order to drop it, which fails where FTS5's own records are damaged: so they are made those of an
+# empty index first, averages in row 1 and structure in row 10 (the format's version 4).
+EMPTY = (
+    "DELETE FROM chunk_fts_data",
+    "DELETE FROM chunk_fts_idx",
+    "DELETE FROM chunk_fts_docsize",
+    "INSERT INTO chunk_fts_data (id, block) VALUES (1, x''), (10, x'00000000000000')",
+)
 DROP = ("DROP TABLE IF EXISTS chunk_fts_entry", "DROP TABLE IF EXISTS chunk_fts")
 
 
@@ -26,4 +34,10 @@ def create(connection: sa.Connection) -> None:
 
 def drop(connection: sa.Connection) -> None:
     for statement in DROP:
+        connection.exec_driver_sql(statement)
+
+
+def recreate(connection: sa.Connection) -> None:
+    """An empty index in place of one that may be damaged."""
+    for statement in (*EMPTY, *DROP, *CREATE):
         connection.exec_driver_sql(statement)

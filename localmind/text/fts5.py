@@ -127,8 +127,7 @@ class Fts5Text:
         with self._db.write() as connection, _translated():
             self._note(BATCH)
             if connection.execute(_OTHERS, {"tenant": tenant}).first() is None:
-                fts.drop(connection)
-                fts.create(connection)
+                fts.recreate(connection)
                 return
             for batch in self.ids(tenant):
                 self._forget(connection, tenant, batch)
