@@ -11,8 +11,9 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from localmind.errors import DiskFull, InvalidInput, NotFound, StoreUnavailable, TooLarge
 from localmind.ids import is_id
@@ -43,24 +44,20 @@ class LocalBlobs:
     def put(self, tenant: TenantId, data: bytes | BinaryIO, *, max_bytes: int | None = None) -> tuple[BlobKey, int]:
         home = self._home(tenant)
         stream = io.BytesIO(data) if isinstance(data, bytes) else data
-        with _translated(), self._temporary() as file:
+        with self._temporary() as incoming:
             digest, size = hashlib.sha256(), 0
-            while piece := stream.read(PIECE_BYTES):
+            while piece := stream.read(PIECE_BYTES):  # its errors are the caller's, not the store's
                 size += len(piece)
                 if max_bytes is not None and size > max_bytes:
                     raise TooLarge(
                         f"The file is larger than {max_bytes / 1e6:g} MB.", hint="Split it, or raise MAX_UPLOAD_MB.", max_bytes=max_bytes
                     )
                 digest.update(piece)
-                file.write(piece)
+                with _translated():
+                    _write_all(incoming.file, piece)
             key = BlobKey(digest.hexdigest())
-            target = home / key[:2] / key[2:]
-            if not target.exists():
-                file.flush()
-                os.fsync(file.fileno())
-                _make_durable_folder(target.parent)
-                Path(file.name).replace(target)
-                _sync_folder(target.parent)
+            with _translated():
+                _keep(incoming, home / key[:2] / key[2:])
             return key, size
 
     def read(self, tenant: TenantId, key: BlobKey) -> bytes:
@@ -105,15 +102,38 @@ class LocalBlobs:
         return self._home(tenant) / key[:2] / key[2:]
 
     @contextmanager
-    def _temporary(self) -> Iterator[IO[bytes]]:
+    def _temporary(self) -> Iterator[_Incoming]:
         """A file of the same file system, locked while it is written, gone afterwards unless it was renamed."""
-        self._incoming.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as file:
+        with _translated():
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._incoming)
+        with FileIO(handle, "wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                yield file
+                yield _Incoming(Path(name), file)
             finally:
-                Path(file.name).unlink(missing_ok=True)
+                Path(name).unlink(missing_ok=True)
+
+
+class _Incoming(NamedTuple):
+    path: Path
+    file: FileIO
+
+
+def _write_all(file: FileIO, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _keep(incoming: _Incoming, target: Path) -> None:
+    """Give the file its name, in an order that a power cut can interrupt anywhere. The same content is kept once."""
+    if target.exists():
+        return
+    os.fsync(incoming.file.fileno())
+    _make_durable_folder(target.parent)
+    incoming.path.replace(target)
+    _sync_folder(target.parent)
 
 
 def _remove_unless_in_use(leftover: Path) -> None:
