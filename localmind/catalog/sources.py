@@ -18,6 +18,10 @@ from localmind.errors import NotFound
 from localmind.model import BlobKey, JobStatus, ListPage, Source, SourceId, SourceStatus, TenantId
 
 
+TEXT_MEDIA_TYPE = "text/markdown"
+"""What a text that a client sends is taken for: Markdown is plain text where it has no marks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Revision:
     """One content of a source, with what the source says beside it."""
@@ -39,6 +43,11 @@ class Revision:
     document_key: BlobKey | None
     chunks: int
     deleted: bool
+
+    @property
+    def is_text(self) -> bool:
+        """Sent as a text: the blob is the text itself, and no reader has to look at it."""
+        return self.media_type == TEXT_MEDIA_TYPE and self.filename is None
 
 
 class SourceTable:

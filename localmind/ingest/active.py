@@ -45,6 +45,13 @@ class Active:
     def __init__(self) -> None:
         self._works: list[Work] = []
         self._changed = threading.Condition()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Nobody waits from now on."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def admit(self, work: Work) -> None:
         with self._changed:
@@ -59,12 +66,12 @@ class Active:
     def wait_for_room(self, timeout_s: float) -> bool:
         with self._changed:
             return self._changed.wait_for(
-                lambda: len(self._works) < MAX_WORKS and sum(work.size for work in self._works) < MAX_CHARS, timeout_s
+                lambda: self._stopped or (len(self._works) < MAX_WORKS and sum(work.size for work in self._works) < MAX_CHARS), timeout_s
             )
 
     def wait_for_turns(self, timeout_s: float) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: any(_wants_turn(work) for work in self._works), timeout_s)
+            return self._changed.wait_for(lambda: self._stopped or any(_wants_turn(work) for work in self._works), timeout_s)
 
     def job_ids(self) -> list[JobId]:
         with self._changed:

@@ -30,7 +30,7 @@ def load(blobs: Blobs, revision: Revision) -> Document:
         for name in ("empty_pages", "ocr_pages", "notes"):
             fields[name] = tuple(fields[name])
         return Document(**fields)
-    if revision.kind in ("text", "guide"):
+    if revision.is_text:
         from localmind.readers.sandbox import read_text
 
         return read_text(blobs.read(revision.tenant, revision.blob_key).decode())

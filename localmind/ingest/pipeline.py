@@ -102,6 +102,7 @@ class Pipeline:
     def close(self, timeout_s: float = 10) -> None:
         """Stop at the next step; what is not done is queued again, and goes on from where it is at the next start."""
         self._stopping.set()
+        self._active.stop()
         self.wake()
         deadline = time.monotonic() + timeout_s
         if self.enrich is not None:

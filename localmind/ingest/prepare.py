@@ -15,7 +15,6 @@ from localmind.embedding.port import Tokenizer
 from localmind.errors import Cancelled, NoText
 from localmind.ingest import documents
 from localmind.ingest.accept import UNFETCHED, Accept, Incoming
-from localmind.ingest.sources import TEXT_MEDIA_TYPE
 from localmind.ingest.store import Store
 from localmind.ingest.work import READ_SHARE, Work
 from localmind.model import Document, Job, JobStatus, Part, Stage
@@ -68,7 +67,7 @@ class Prepare:
             self._store.sweep_vectors(job.tenant, job.source_id)
         if revision.blob_key == UNFETCHED:
             revision = self._fetch(job, revision)
-        if revision.document_key is None and revision.media_type != TEXT_MEDIA_TYPE:
+        if revision.document_key is None and not revision.is_text:
             revision = self._read(job, revision)
             if revision.kind == "archive":
                 self._catalog.jobs.finish([job.id], JobStatus.SUCCEEDED)
@@ -86,9 +85,8 @@ class Prepare:
 
     def _plan(self, job: Job, revision: Revision, document: Document) -> Work:
         source = revision.source_id
-        title = revision.title
-        if revision.visible == 0 and revision.kind in ("file", "url") and document.title:
-            title = document.title
+        own = document.title if revision.kind in ("file", "url") else None
+        title = own or revision.title
         rows = {
             "source_id": source,
             "version": job.version,

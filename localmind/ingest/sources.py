@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from localmind.catalog.jobs import INTERACTIVE
+from localmind.catalog.sources import TEXT_MEDIA_TYPE
 from localmind.errors import Conflict, InvalidInput, Unavailable
 from localmind.ingest import documents
 from localmind.ingest.accept import Accept, Incoming, is_clean, safe_filename, text_data, title_of
 from localmind.ingest.store import Store
 from localmind.model import Accepted, Chunk, Document, JobStatus, ListPage, Source, SourceId, SourceStatus, TenantId
-
-TEXT_MEDIA_TYPE = "text/markdown"
-"""How a text that a client sends is read: Markdown is plain text where it has no marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,7 @@ class Sources:
 
     def replace(self, tenant: TenantId, source_id: SourceId, *, filename: str | None, data: BinaryIO) -> Accepted:
         """A new version; the old one answers until it is ready. Raises NotFound, TooLarge, InvalidInput."""
-        incoming = _file(filename or "content", data, None, ())
-        return self._accept.version(tenant, source_id, replace(incoming, filename=incoming.filename if filename else None))
+        return self._accept.version(tenant, source_id, _file(filename or "content", data, None, ()))
 
     def replace_text(self, tenant: TenantId, source_id: SourceId, *, text: str, title: str | None = None) -> Accepted:
         """As replace, with a text; without a title it keeps its own."""
@@ -88,7 +85,7 @@ class Sources:
                         "content_hash": latest.content_hash,
                         "blob_key": latest.blob_key,
                         "filename": latest.filename,
-                        "media_type": TEXT_MEDIA_TYPE if latest.media_type == TEXT_MEDIA_TYPE else "",
+                        "media_type": TEXT_MEDIA_TYPE if latest.is_text else "",
                         "size_bytes": latest.size_bytes,
                     }
                 ]

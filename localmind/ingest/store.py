@@ -103,7 +103,7 @@ class Store:
         self._drop_rows(job.tenant, stale)
         self.catalog.chunks.move({key: place for key, place in work.places.items() if work.present.get(key, place) != place})
         self.catalog.sources.show([(source, job.version)])
-        if work.revision.visible == 0 and work.title != work.revision.title:
+        if work.title != work.revision.title:
             self.catalog.sources.update(job.tenant, source, title=work.title)
         self.catalog.sources.update_revision(
             [

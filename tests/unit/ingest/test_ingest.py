@@ -268,7 +268,7 @@ def test_what_was_queued_at_the_end_goes_on_at_the_next_start(desk):
 
 
 def test_a_cancelled_job_leaves_nothing_staged(desk):
-    accepted = desk.mind.sources.upload(PERSONAL, filename="long.md", data=io.BytesIO(manual(6000).encode()))
+    accepted = desk.mind.sources.upload(PERSONAL, filename="long.md", data=io.BytesIO(manual(1500).encode()))
     assert accepted.job_id is not None
     for job in desk.mind.jobs.watch(PERSONAL, accepted.job_id, 60):
         if job.stage == "embed":
