@@ -42,10 +42,12 @@ def decode_head(head: bytes) -> str | None:
     if any(head.startswith(bom) for bom, _ in _BOMS) or _wide_encoding(head) is not None:
         return decode(head)[0]
     sample = head[:_SAMPLE_BYTES]
-    # A stray NUL is found in texts that programs wrote; a share of them is a binary file.
-    if (len(sample) - len(sample.translate(None, _CONTROLS))) * 100 > len(sample):
+    text = head.decode("utf-8", "replace")
+    # Programs leave a stray NUL in texts; a share of them is a binary file. Bytes that are UTF-8 besides get more credit.
+    allowed = max(len(sample) // 20, 4) if "\ufffd" not in text[:-1] else len(sample) // 100
+    if len(sample) - len(sample.translate(None, _CONTROLS)) > allowed:
         return None
-    return head.decode("utf-8", "replace")
+    return text
 
 
 def _wide_encoding(data: bytes) -> str | None:

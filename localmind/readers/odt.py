@@ -113,7 +113,8 @@ def _gather(element: Any, pieces: list[str]) -> None:
         elif tag == _TEXT + "line-break":
             pieces.append("\n")
         elif tag == _TEXT + "note-body":
-            pieces.append(f" [Note: {' '.join(_inline(child).split())}]")
+            gap = "" if pieces and pieces[-1][-1:].isspace() else " "
+            pieces.append(f"{gap}[Note: {' '.join(_inline(child).split())}]")
         elif isinstance(tag, str) and tag not in _SKIPPED:
             _gather(child, pieces)
         _add(child.tail, pieces)
