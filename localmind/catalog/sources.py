@@ -17,7 +17,6 @@ from localmind.catalog.tables import chunk, extraction, job, revision, source, s
 from localmind.errors import NotFound
 from localmind.model import BlobKey, JobStatus, ListPage, Source, SourceId, SourceStatus, TenantId
 
-
 TEXT_MEDIA_TYPE = "text/markdown"
 """What a text that a client sends is taken for: Markdown is plain text where it has no marks."""
 

@@ -98,7 +98,7 @@ class Enrich:
         if given_up:
             error = {
                 "type": "extraction_incomplete",
-                "message": f"The model's answer could not be used for {given_up} of {total} chunks; they keep the entities found without it.",
+                "message": f"The model's answers for {given_up} of {total} chunks could not be used; those keep what was found without it.",
                 "hint": "Reingest the source to ask again; a larger model, or one with JSON output, helps.",
                 "stage": Stage.EXTRACT,
                 "retryable": True,
