@@ -102,7 +102,7 @@ class Fts5Text:
                 self._forget(connection, tenant, batch)
 
     def search(self, tenant: TenantId, query: str, *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
-        terms = query_terms(query.encode("utf-8", "ignore").decode())[:MAX_TERMS]
+        terms = query_terms(query)[:MAX_TERMS]
         if limit < 1 or not terms or (where is not None and not where.source_ids):
             return []
         with self._db.read() as connection, _translated():

@@ -190,8 +190,8 @@ def test_title_and_heading_are_searched_too(shelf: Shelf) -> None:
 
 
 def test_a_title_says_more_than_a_mention(shelf: Shelf) -> None:
-    shelf.put(ANN, {"mention": "the zither is an instrument"}, source="s1", title="Instruments")
-    shelf.put(ANN, {"subject": "the zither is an instrument"}, source="s2", title="Zither")
+    shelf.put(ANN, {"mention": "zither and zither make music"}, source="s1", title="Instruments")
+    shelf.put(ANN, {"subject": "an instrument with strings on it"}, source="s2", title="Zither")
     assert shelf.found(ANN, "zither") == ["subject", "mention"]
 
 
