@@ -1,7 +1,7 @@
 """What a chunk may speak of: proper names, identifiers and terms, each with where it stands. Pure.
 
 A run is a row of words that no stop word, verb or punctuation parts. Capitalised words in it are names; the run itself is a
-term. Words and pairs of words that come back within other runs are terms too (the idea of RAKE's word degree: Rose et al.,
+term. Rows of one to three words that come back within other runs are terms too (the idea of RAKE's word degree: Rose et al.,
 Automatic keyword extraction from individual documents, 2010).
 """
 
@@ -64,10 +64,12 @@ def _runs(tokens: Sequence[Token], language: Language) -> Iterator[tuple[list[To
 def _belongs(token: Token, following: Token, run: Sequence[Token], tokens: Sequence[Token], at: int, language: Language) -> bool:
     kind, text, opens = token
     if kind > Kind.CAPITAL:
-        return kind == Kind.CODE or (kind == Kind.NUMBER and _numbers_name(run, text, following))
+        return kind == Kind.CODE or (kind == Kind.NUMBER and _numbers_name(run, text, following, language))
     lower = text.lower()
-    if lower in language.breaks or (
-        language.code == "en" and lower.endswith("ly") and len(lower) > 4 and lower not in lexicon().not_adverbs
+    if (
+        lower in language.breaks
+        or (kind == Kind.LOWER and lower in lexicon().connectors)
+        or (language.code == "en" and lower.endswith("ly") and len(lower) > 4 and lower not in lexicon().not_adverbs)
     ):
         starts_name = following.kind == Kind.CAPITAL and lower in language.adjectives if opens else lower not in language.function
         if kind == Kind.CAPITAL and starts_name:
@@ -83,7 +85,7 @@ _NOTHING = Token(Kind.END, "", False)
 
 def _joins_name(run: Sequence[Token], token: Token, tokens: Sequence[Token], at: int) -> bool:
     """Duke of Wellington, The Lord of the Rings, Gone With the Wind: a stop word between two parts of one name."""
-    if not run or run[-1].kind != Kind.CAPITAL:
+    if not run or (run[-1].kind != Kind.CAPITAL and run[-1].text.lower() not in lexicon().connectors):
         return False
     word = token.text.lower()
     if token.kind == Kind.LOWER and (
@@ -92,23 +94,30 @@ def _joins_name(run: Sequence[Token], token: Token, tokens: Sequence[Token], at:
         return False
     for after in tokens[at + 1 : at + 3]:
         if after.kind == Kind.CAPITAL:
-            return not after.opens
+            return not after.opens and after.text.lower() not in lexicon().kinds["organisation"]  # Smith of the University
         if after.text.lower() not in lexicon().connectors:
             return False
     return False
 
 
-def _numbers_name(run: Sequence[Token], number: str, following: Token) -> bool:
+def _numbers_name(run: Sequence[Token], number: str, following: Token, language: Language) -> bool:
     """Windows 10, Apollo 11; but not "in Paris 30 people" or "Table 3"."""
-    return bool(run) and run[-1].kind == Kind.CAPITAL and len(number) <= 3 and number.isdecimal() and following.kind != Kind.LOWER
+    if not run or run[-1].kind != Kind.CAPITAL or len(number) > 3 or not number.isdecimal():
+        return False
+    return following.kind != Kind.LOWER or following.text.lower() in language.breaks
 
 
-def _until_verb(words: list[Token]) -> list[Token]:
-    """German adjectives stand before their noun; what follows it in lower case is a verb."""
-    for at in range(1, len(words)):
-        if words[at].kind == Kind.LOWER and words[at - 1].kind == Kind.CAPITAL and not words[at - 1].opens:
-            return words[:at]
-    return words
+def _without_verbs(run: Sequence[Token]) -> Iterator[list[Token]]:
+    """German adjectives stand before their noun; what follows it in lower case is a verb, and a new run begins."""
+    part: list[Token] = []
+    for token in run:
+        if token.kind == Kind.LOWER and part and part[-1].kind == Kind.CAPITAL and not part[-1].opens:
+            yield part
+            part = []
+        else:
+            part.append(token)
+    if part:
+        yield part
 
 
 def _joined(words: Sequence[Token]) -> str:
@@ -124,7 +133,7 @@ class _Pool:
     def __init__(self, language: Language) -> None:
         self._language = language
         self._found: dict[str, Candidate] = {}
-        self._within: defaultdict[str, list[int]] = defaultdict(list)  # words and pairs inside runs: their sentences
+        self._within: defaultdict[str, list[int]] = defaultdict(list)  # rows of 1 to 3 words inside runs: their sentences
         self._spelling: dict[str, str] = {}  # of those words: in lower case, if the text has them so
 
     def take(self, run: list[Token], sentence: int) -> None:
@@ -138,13 +147,14 @@ class _Pool:
                 name = []
             if token.kind == Kind.CODE and token.text not in lexicon().calls:
                 self._add(token.text, 1, sentence, proper=True)
-        self._take_term(run, sentence)
+        for part in _without_verbs(run) if self._language.nouns_capitalised else (run,):
+            self._take_term(part, sentence)
 
     def _is_break(self, token: Token) -> bool:
-        return token.kind == Kind.LOWER and token.text.lower() in self._language.breaks
+        return token.kind == Kind.LOWER and (token.text.lower() in self._language.breaks or token.text.lower() in lexicon().connectors)
 
     def _take_name(self, name: list[Token], sentence: int) -> None:
-        while name and (name[-1].text.lower() in self._language.breaks or name[-1].text[-2:-1] == " "):
+        while name and (self._is_break(name[-1]) or name[-1].text.lower() in self._language.breaks or name[-1].text[-2:-1] == " "):
             name.pop()
         if not name or len(name) > MOST_NAME_WORDS or max(len(token.text.rstrip(".")) for token in name) < 2:
             return
@@ -168,33 +178,40 @@ class _Pool:
         opening = words[0].opens and words[0].kind == Kind.CAPITAL and words[0].text[1:].islower()  # its capital tells nothing
         if all(token.kind == Kind.CAPITAL for token in words) and not (len(words) == 1 and (nouns or opening)):
             return  # a name
-        lowers = [token.text.lower() for token in words]
-        before = ""
-        for at, (token, word) in enumerate(zip(words, lowers, strict=True)):
-            if token.kind == Kind.LOWER:
-                self._spelling[word] = word
-            elif nouns or (at == 0 and opening):
-                self._spelling.setdefault(word, token.text)
-            else:
-                before = ""
-                continue
-            if word not in generic:
-                self._within[word].append(sentence)
-            if before and (word not in generic or before not in generic):
-                self._within[f"{before} {word}"].append(sentence)
-            before = word
+        self._note_rows(words, sentence, opening=opening)
         if len(words) > MOST_TERM_WORDS:
-            words, lowers = words[-3:], lowers[-3:]
-        if len(words) > 1 and not generic.issuperset(lowers):
+            words = words[-3:]
+        if len(words) > 1 and not all(token.text.lower() in generic for token in words):
             text = _joined(words)
             self._add(text[0].lower() + text[1:] if opening else text, len(words), sentence, proper=False)
+
+    def _note_rows(self, words: Sequence[Token], sentence: int, *, opening: bool) -> None:
+        generic, within = self._language.generic, self._within
+        last: list[str] = []  # at most two words that are no part of a name
+        for at, token in enumerate(words):
+            word = token.text.lower()
+            if token.kind == Kind.LOWER:
+                self._spelling[word] = word
+            elif self._language.nouns_capitalised or (at == 0 and opening):
+                self._spelling.setdefault(word, token.text)
+            else:
+                last = []
+                continue
+            tells = word not in generic
+            if tells:
+                within[word].append(sentence)
+            if last and (tells or last[-1] not in generic):
+                within[f"{last[-1]} {word}"].append(sentence)
+                if len(last) == 2:
+                    within[f"{last[0]} {last[1]} {word}"].append(sentence)
+            last = [*last[-1:], word]
 
     def _term(self, run: list[Token]) -> list[Token]:
         """The part of a run that may be a term; [] where it is a name with what follows it, or code."""
         if any(token.kind > Kind.CAPITAL or self._is_break(token) for token in run):
             return []
         if self._language.nouns_capitalised:
-            return _until_verb(run)
+            return run
         capitals = sum(token.kind == Kind.CAPITAL for token in run)
         if capitals and run[0].kind == Kind.CAPITAL and run[0].opens:
             capitals -= 1
@@ -243,7 +260,7 @@ class _Pool:
             for length in range(1, len(words)):
                 for at in range(len(words) - length + 1):
                     part = terms.get(" ".join(words[at : at + length]))
-                    if part is None:
+                    if part is None or (part.name[0].isupper() and not self._language.nouns_capitalised):
                         continue
                     if len(part.sentences) <= len(candidate.sentences):
                         self._found.pop(entity_key(part.name), None)

@@ -37,7 +37,7 @@ def kind_of(name: str, *, proper: bool) -> str:
 
 def _told_by(words: list[str]) -> str | None:
     cues = lexicon().kinds
-    if words[0] in cues["person_before"]:
+    if words[0] in cues["person_before"] and words[1] != "of":
         return "person"
     told = (kind for word in (words[-1], words[0]) for kind in _KINDS if word in cues[kind])
     return next(told, None)
