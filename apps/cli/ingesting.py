@@ -34,6 +34,10 @@ class Outcome:
     def went_wrong(self) -> bool:
         return self.status in ("failed", "cancelled", "refused")
 
+    @property
+    def is_missing(self) -> bool:
+        return self.error is not None and self.error["type"] == "not_found"
+
 
 def ingest(api: Api, files: Sequence[Path], *, tags: list[str], wait: bool, console: Console) -> list[Outcome]:
     """One outcome a file, in order. The service works on the first while the next are sent."""
@@ -63,7 +67,7 @@ def delete(api: Api, source_id: str, *, wait: bool) -> Outcome:
     try:
         accepted = api.delete(f"/api/v1/sources/{source_id}")
     except Refused as error:
-        return Outcome("", "refused", source_id, error={"message": error.message, "hint": error.hint})
+        return Outcome("", "refused", source_id, error=_told(error))
     outcome = Outcome("", accepted["status"], source_id, accepted["job_id"])
     if wait:
         for _ in _follow(api, outcome):
@@ -80,11 +84,15 @@ def _send(api: Api, file: Path, tags: list[str]) -> Outcome:
         with file.open("rb") as data:
             accepted = api.upload(file.name, data, uri=file.as_uri(), tags=tags)
     except OSError as error:
-        return Outcome(str(file), "refused", error={"message": f"It can't be read: {error.strerror}.", "hint": ""})
+        return Outcome(str(file), "refused", error={"type": "unreadable", "message": f"It can't be read: {error.strerror}.", "hint": ""})
     except Refused as error:
-        return Outcome(str(file), "refused", error={"message": error.message, "hint": error.hint})
+        return Outcome(str(file), "refused", error=_told(error))
     status = "duplicate" if accepted["duplicate"] else accepted["status"]
     return Outcome(str(file), status, accepted["source_id"], accepted["job_id"])
+
+
+def _told(error: Refused) -> dict[str, Any]:
+    return {"type": error.kind, "message": error.message, "hint": error.hint}
 
 
 def _follow(api: Api, outcome: Outcome) -> Iterator[dict[str, Any]]:

@@ -164,8 +164,9 @@ def delete(
     with _connected() as api:
         outcomes = [ingesting.delete(api, source_id, wait=wait) for source_id in ids]
     printing.print_json(ingesting.as_json(outcomes)) if as_json else printing.print_deleted(outcomes)
-    if any(outcome.went_wrong for outcome in outcomes):
-        raise typer.Exit(Exit.FAILED)
+    wrong = [outcome for outcome in outcomes if outcome.went_wrong]
+    if wrong:
+        raise typer.Exit(Exit.NOT_FOUND if all(outcome.is_missing for outcome in wrong) else Exit.FAILED)
 
 
 @app.command()
