@@ -197,8 +197,9 @@ class SqlGraph:
     def chunks(self, tenant: TenantId, weights: Mapping[EntityId, float], *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
         """Reads the rarest entities whole, as long as ROWS_READ lasts; more frequent ones only add to chunks found so.
 
-        An entity's weight is damped by log(1 + N / mentions), where N is how often the tenant's most frequent one is
-        mentioned: that many chunks there are at least, and unlike their number it is known without counting.
+        A mention of weight m counts m / (m + 1), times the entity's weight, times log(1 + N / mentions) squared: once for
+        what the entity tells of the query and once for what it tells of the chunk. N is how often the tenant's most frequent
+        entity is mentioned: so many chunks there are at least, and unlike their number it is known without counting.
         """
         asked = _ids(weights)
         if not asked or (where is not None and not where.source_ids):
@@ -206,7 +207,7 @@ class SqlGraph:
         rows = sorted(self._read(sql.WEIGHED_ENTITIES, tenant=tenant, ids=asked), key=lambda row: (row.mentions, row.id))
         if not rows:
             return []
-        damped = {row.pk: weights[row.id] * math.log1p(row.top / row.mentions) for row in rows}
+        damped = {row.pk: weights[row.id] * math.log1p(row.top / row.mentions) ** 2 for row in rows}
         read, looked_up = _plan([(row.pk, row.mentions) for row in rows])
         by_hub = not read
         if by_hub:

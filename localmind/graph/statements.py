@@ -147,12 +147,13 @@ FROM TEXTS(:ids) AS asked CROSS JOIN entity AS e WHERE e.id = asked.value AND e.
 COUNT_CHUNKS_OF_SOURCES = "SELECT COUNT(*) FROM (SELECT 1 FROM chunk WHERE source_id IN TEXTS(:sources) LIMIT :most) AS found"
 
 _PARTS_OF_ENTITIES = """
-SELECT m.chunk_pk, m.weight * w.weight AS part FROM WEIGHTS(:read) AS w CROSS JOIN mention AS m WHERE m.entity_pk = w.pk"""
+SELECT m.chunk_pk, w.weight * m.weight / (m.weight + 1) AS part FROM WEIGHTS(:read) AS w CROSS JOIN mention AS m WHERE m.entity_pk = w.pk"""
 _PARTS_OF_HUB = """
-SELECT m.chunk_pk, m.weight * w.weight AS part FROM WEIGHTS(:read) AS w CROSS JOIN mention AS m WHERE m.entity_pk = w.pk
+SELECT m.chunk_pk, w.weight * m.weight / (m.weight + 1) AS part FROM WEIGHTS(:read) AS w CROSS JOIN mention AS m WHERE m.entity_pk = w.pk
 ORDER BY m.weight DESC LIMIT :rows"""
 _PARTS_OF_SOURCES = """
-SELECT m.chunk_pk, m.weight * w.weight AS part FROM chunk AS c CROSS JOIN mention AS m JOIN weighed AS w ON w.pk = m.entity_pk
+SELECT m.chunk_pk, w.weight * m.weight / (m.weight + 1) AS part
+FROM chunk AS c CROSS JOIN mention AS m JOIN weighed AS w ON w.pk = m.entity_pk
 WHERE c.tenant = :tenant AND c.source_id IN TEXTS(:sources) AND m.chunk_pk = c.pk"""
 _OF_SOURCES = " WHERE EXISTS (SELECT 1 FROM chunk AS c WHERE c.pk = parts.chunk_pk AND c.source_id IN TEXTS(:sources))"
 
@@ -163,7 +164,7 @@ found AS (
     GROUP BY chunk_pk ORDER BY SUM(part) DESC, chunk_pk LIMIT :candidates),
 scored AS (
     SELECT chunk_pk, score + COALESCE((
-        SELECT SUM(m.weight * h.weight) FROM WEIGHTS(:looked_up) AS h CROSS JOIN mention AS m
+        SELECT SUM(h.weight * m.weight / (m.weight + 1)) FROM WEIGHTS(:looked_up) AS h CROSS JOIN mention AS m
         WHERE m.chunk_pk = found.chunk_pk AND m.entity_pk = h.pk), 0) AS score FROM found),
 best AS (SELECT chunk_pk, score FROM scored ORDER BY score DESC, chunk_pk LIMIT :limit)
 SELECT c.id, best.score FROM best JOIN chunk AS c ON c.pk = best.chunk_pk"""

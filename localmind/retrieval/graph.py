@@ -10,11 +10,15 @@ from localmind.graph.naming import entity_key
 from localmind.graph.port import Graph, Neighbor
 from localmind.model import Entity, EntityId, Filter, ScoredChunk, TenantId
 
+PLAIN_WORD_WEIGHT = 0.2
+"""What a name counts that the query writes without a capital: "song" beside "Honolulu County"."""
+
 NEIGHBOR_WEIGHT = 0.3
-"""What the neighbours of the named entities weigh together, of what the named ones weigh."""
+"""What the neighbours of the named entities count together, of what the named ones count."""
 
 NEIGHBORS_READ = 60
-NEIGHBORS_USED = 12
+NEIGHBORS_USED = 4
+# These were chosen on one half of two sets of questions and reported on the other: benchmarks/RETRIEVAL.md.
 
 
 class GraphSearch:
@@ -31,22 +35,26 @@ class GraphSearch:
 
 
 def named_weights(linked: Mapping[str, Entity]) -> dict[EntityId, float]:
-    """How much each named entity counts: its words, so that "Bank of England" says more than "England".
+    """How much each named entity counts, by the name's words and capitals; how rare it is the graph knows.
 
     A name inside a longer one that is known too is part of it and names nothing by itself.
     """
     keys = {name: entity_key(name) for name in linked}
     whole = _not_contained(keys.values())
-    return {entity.id: float(1 + keys[name].count(" ")) for name, entity in linked.items() if keys[name] in whole}
+    weights: dict[EntityId, float] = {}
+    for name, entity in linked.items():
+        if keys[name] in whole:
+            weight = math.sqrt(1 + keys[name].count(" ")) * (PLAIN_WORD_WEIGHT if name.islower() else 1.0)
+            weights[entity.id] = max(weight, weights.get(entity.id, 0.0))
+    return weights
 
 
 def neighbor_weights(weights: Mapping[EntityId, float], near: Sequence[Neighbor]) -> dict[EntityId, float]:
-    """How much the best neighbours count: by the weight of the relations to them, less for those that are everywhere."""
+    """How much the closest neighbours count, by the root of their relations' weights."""
     ties: dict[EntityId, float] = {}
     for entity, relation in near:
         end = relation.source if relation.target == entity.id else relation.target
-        tie = weights.get(end, 0.0) * relation.weight / math.sqrt(entity.mentions)
-        ties[entity.id] = ties.get(entity.id, 0.0) + tie
+        ties[entity.id] = ties.get(entity.id, 0.0) + weights.get(end, 0.0) * math.sqrt(relation.weight)
     best = sorted(ties.items(), key=lambda item: (-item[1], item[0]))[:NEIGHBORS_USED]
     total = sum(tie for _, tie in best)
     if not total:

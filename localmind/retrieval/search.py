@@ -25,9 +25,6 @@ DEPTH_PER_HIT = 3
 DEEPER = 8
 """Chunks that are being ingested stand in the lists but can't be shown. Where they crowd out the rest, lists are asked this much deeper."""
 
-WEIGHTS: Mapping[str, float] = {"vector": 1.0, "text": 1.0, "graph": 0.5}
-"""Chosen on one half of two sets of questions, reported on the other: benchmarks/RETRIEVAL.md."""
-
 
 class Shown(Protocol):
     """A chunk with what its source adds."""
@@ -136,7 +133,7 @@ class Search:
     def _show(self, tenant: TenantId, lists: Mapping[str, Sequence[ScoredChunk]], limit: int) -> tuple[Hit, ...]:
         """The first `limit` chunks that can be shown. One statement, and more only where many can't."""
         rankings = {name: [scored.chunk_id for scored in found] for name, found in lists.items()}
-        ranked = list(next(iter(lists.values()))) if len(lists) == 1 else fuse(rankings, weights=WEIGHTS)
+        ranked = list(next(iter(lists.values()))) if len(lists) == 1 else fuse(rankings)
         ranks = {name: {chunk_id: rank for rank, chunk_id in enumerate(ranking, start=1)} for name, ranking in rankings.items()}
         hits: list[Hit] = []
         at = 0
