@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from localmind.model import ChunkId, ScoredChunk
@@ -21,9 +22,11 @@ def fuse(
     score = sum over the rankings that have the chunk of weight / (rank_constant + rank), ranks from 1. A ranking without a
     weight counts 1. A chunk that a ranking repeats counts at its first place.
     """
-    scores: dict[ChunkId, float] = {}
+    parts: dict[ChunkId, list[float]] = {}
     for name, ranking in rankings.items():
         weight = 1.0 if weights is None else weights.get(name, 1.0)
         for rank, chunk_id in enumerate(dict.fromkeys(ranking), start=1):
-            scores[chunk_id] = scores.get(chunk_id, 0.0) + weight / (rank_constant + rank)
-    return [ScoredChunk(chunk_id, score) for chunk_id, score in sorted(scores.items(), key=lambda item: (-item[1], item[0]))]
+            parts.setdefault(chunk_id, []).append(weight / (rank_constant + rank))
+    # fsum: equal ranks in whichever lists are equal scores to the last bit.
+    fused = [ScoredChunk(chunk_id, math.fsum(some)) for chunk_id, some in parts.items()]
+    return sorted(fused, key=lambda hit: (-hit.score, hit.chunk_id))

@@ -97,6 +97,7 @@ class Search:
         does not answer is left out and named in `degraded`. Raises InvalidInput; StoreUnavailable where none answers.
         """
         begun = time.perf_counter()
+        query = query.encode("utf-8", "ignore").decode()  # half a surrogate pair stands in no text
         _check(query, limit)
         where = None
         if source_ids is not None or tags is not None:
