@@ -137,6 +137,11 @@ def test_spellings_and_last_names_count_for_one_entity():
     assert weights["ada lovelace"] > 2 and "lovelace" not in weights
 
 
+def test_of_terms_within_terms_the_one_said_more_often_stays_and_of_two_alike_the_longer():
+    assert names("the search path matters and the search path is long") == ["search path"]
+    assert "long search path" not in names("a search path, the search path and the broken search path entry")
+
+
 def test_more_often_named_weighs_more():
     entities = extract("We saw Kyoto. Then Kyoto again, and Osaka. At last Kyoto.").entities
 
