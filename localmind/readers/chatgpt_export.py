@@ -20,6 +20,8 @@ MAX_CONVERSATION_CHARS = 64_000_000
 _READ_BYTES = 1 << 18
 _MAX_SKIPPED_CHARS = 1_000_000
 
+_NOTHING = object()
+
 MEMBER = re.compile(r"(?:[^/]+/)?conversations(?:-(\d+))?\.json")
 _ARRAY = re.compile(r'\s*(?:\[|\{(?:(?!"mapping").){0,4000}?"conversations"\s*:\s*\[)', re.DOTALL)
 _BETWEEN = re.compile(r"[\s,]*")
@@ -79,7 +81,7 @@ def read_array(stream: IO[bytes], on_damage: Callable[[], None]) -> Iterator[dic
         if source.rest.startswith("]") and not is_damaged:
             return
         value = source.decode(decoder)
-        if value is None:
+        if value is _NOTHING:
             if not is_damaged:
                 on_damage()
             is_damaged = True
@@ -109,13 +111,13 @@ class _Text:
         return True
 
     def decode(self, decoder: json.JSONDecoder) -> Any:
-        """The value that begins here, passed over; None where no whole value does."""
+        """The value that begins here, passed over; _NOTHING where no whole value does (null is a value)."""
         while True:
             try:
                 value, end = decoder.raw_decode(self.rest)
             except (ValueError, RecursionError):
                 if len(self.rest) > MAX_CONVERSATION_CHARS or not self._fill(len(self.rest)):
-                    return None
+                    return _NOTHING
                 continue
             self.rest = self.rest[end:]
             return value

@@ -110,7 +110,7 @@ def _check(url: httpx.URL) -> None:
         raise InvalidInput(
             f"Only http and https addresses are fetched, not {url.scheme or 'one without a scheme'}.", hint="Put in the file instead."
         )
-    if not url.host:
+    if not url.host or "%" in url.host or " " in url.host:
         raise InvalidInput("The address names no host.", hint="Give one like https://example.org/page.")
     if url.userinfo:
         raise InvalidInput("The address holds a user name or password.", hint="Leave it out: it would be kept with the source.")

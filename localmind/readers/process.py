@@ -136,6 +136,9 @@ class Watch:
         self._waited_s = 0.0
         self._since_progress_s = 0.0
         self._done = 0
+        self._heard = False
+        self.died_unheard = False
+        """Whether the process went without a word: then its fault may be older than this file."""
 
     def next(self) -> Frame:
         """The next answer. Raises ReaderLimit, Cancelled, Broken (it crashed); the process is ended then."""
@@ -157,8 +160,11 @@ class Watch:
             try:
                 if (frame := self._reader.take()) is not None:
                     return frame
-                if self._poll.poll(_TICK_S * 1000) and not self._reader.fill():
-                    raise self._process.crash()
+                if self._poll.poll(_TICK_S * 1000):
+                    if not self._reader.fill():
+                        self.died_unheard = not self._heard
+                        raise self._process.crash()
+                    self._heard = True
             except ValueError as error:
                 raise Broken("The reader gave no sense on this file.", hint="Save or download it again.") from error
             finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localmind import errors
-from localmind.errors import Broken, Cancelled, InvalidInput, LocalMindError
+from localmind.errors import Broken, Cancelled, InvalidInput, LocalMindError, ReaderLimit
 from localmind.model import Document, Part
 from localmind.readers import formats, frames
 from localmind.readers.process import Limits, ReaderProcess, Watch, memory_limit
@@ -123,6 +123,17 @@ class Readers:
 
     def _read(self, request: dict[str, Any], on_progress: Progress | None, cancelled: Callable[[], bool] | None) -> Document:
         process, watch = self._ask(request, cancelled)
+        try:
+            return self._collect(process, watch, on_progress)
+        except (Broken, ReaderLimit):
+            if not watch.died_unheard or process.files == 1:
+                raise
+        # It had read other files before, and may have been killed while it was idle: this file gets a process of its own.
+        process = ReaderProcess(self._limits.memory_mb)
+        process.ask(request)
+        return self._collect(process, process.watch(self._limits, cancelled), on_progress)
+
+    def _collect(self, process: ReaderProcess, watch: Watch, on_progress: Progress | None) -> Document:
         text = ""
         is_well = False
         try:

@@ -13,11 +13,12 @@ from localmind.model import Document
 Read = Callable[..., Document]
 
 CONTAINER = '<container xmlns="urn:c"><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>'
-PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>
-<dc:title>The Book</dc:title>
-<dc:creator>Ada</dc:creator></metadata><manifest><item id="two" href="two.xhtml" media-type="application/xhtml+xml"/>
+PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/">
+<metadata><dc:title>The Book</dc:title><dc:creator>Ada</dc:creator></metadata>
+<manifest><item id="two" href="two.xhtml" media-type="application/xhtml+xml"/>
 <item id="one" href="text%20one.xhtml" media-type="application/xhtml+xml"/>
-<item id="nav" href="nav.xhtml" properties="nav" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="nav"/><itemref idref="one"/><itemref idref="two"/></spine></package>"""
+<item id="nav" href="nav.xhtml" properties="nav" media-type="application/xhtml+xml"/></manifest>
+<spine><itemref idref="nav"/><itemref idref="one"/><itemref idref="two"/></spine></package>"""
 NAV = """<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"><body><nav epub:type="toc"><ol>
 <li><a href="text%20one.xhtml#x">Chapter One</a></li><li><a href="two.xhtml">Chapter Two</a></li></ol></nav></body></html>"""
 
