@@ -193,6 +193,11 @@ def test_filters_by_source_and_tag_hold_in_every_mode(library: Library, bridges:
     assert found(source_ids=[]) == found(tags=["no such tag"]) == set()
 
 
+def test_where_a_filter_leaves_no_source_no_index_is_asked(library: Library) -> None:
+    away = Away(AssertionError("asked"))
+    assert library.search(embedder=away, text=away, graph=away).search(ACME, "bridge", tags=["no such tag"]).hits == ()
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 def test_another_tenant_sees_nothing(library: Library, bridges: Mapping[str, ChunkId], mode: Mode) -> None:
     library.add("Theirs", "Another Isambard Brunel.", tenant=OTHER)
