@@ -27,7 +27,7 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate
 
 ROOT = Path(__file__).parents[1]
-QUESTION = "When do the tide gates close, and who looks after them?"
+QUESTIONS = ("When do the tide gates close, and who looks after them?", "What does a motor boat pay?")
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -41,16 +41,37 @@ COLOURS = 128
 """Of the picture's palette: it stays sharp and well under 300 kB."""
 
 HARBOUR = {
-    "The harbour": "The harbour of Lindholm was built in 1874 by the engineer Astrid Falk. It has three piers and a lighthouse of red "
-    "granite, whose light is seen from eleven nautical miles away on a clear night.",
-    "The tide gates": "The tide gates close by themselves when the water rises above 2.4 metres. The keeper looks after the gates: "
-    "every Monday the hinges are checked, and before the autumn storms they are greased.",
-    "Fees": "A sailing boat pays 18 crowns a night, a motor boat 26 crowns. Fishing vessels of the district moor free of charge during "
-    "the herring season from March to May.",
+    "The harbour": (
+        "The harbour of Lindholm was built in 1874 by the engineer Astrid Falk. It has three piers and a lighthouse of red granite, whose "
+        "light is seen from eleven nautical miles away on a clear night.",
+        "The north pier is kept for ferries. The middle pier has the crane, which lifts four tonnes and may be used by anybody who was "
+        "shown how. The east pier is open to visitors; it has water and electricity from May to October.",
+        "Speed inside the breakwater is limited to three knots. Anchoring is not allowed in the fairway, nor within fifty metres of the "
+        "cable to the island, which is shown on the chart at the harbour office.",
+    ),
+    "The tide gates": (
+        "The tide gates close by themselves when the water rises above 2.4 metres. The keeper looks after the gates: every Monday the "
+        "hinges are checked, and before the autumn storms they are greased.",
+        "While the gates are closed, a red light stands on both sides of the entrance and boats wait at the outer moorings. A hand pump in "
+        "the gatehouse opens the gates when the electricity fails; two people need about twenty minutes for it.",
+        "The gates were renewed in 1989 after a ship had run into the southern leaf. The old leaf stands in front of the museum. Every "
+        "closing since then is noted in the storm log, with the level of the water and the names of those on duty.",
+    ),
+    "Fees": (
+        "A sailing boat pays 18 crowns a night, a motor boat 26 crowns. Fishing vessels of the district moor free of charge during the "
+        "herring season from March to May.",
+        "Fees are paid at the machine beside the harbour office before six in the evening. Whoever stays for a week pays for five nights. "
+        "Water and electricity are part of the fee; showers cost two crowns.",
+        "Winter berths are given out in September, in the order in which people asked for them. A list of those who wait hangs in the "
+        "harbour office and is read out at the meeting of the harbour board.",
+    ),
 }
 TEXTS = {
     "Storm log 1962.md": "# Storm log 1962\n\nOn the night of 16 February the tide gates closed at ten past nine. The keeper stayed with "
     "them until the water fell in the morning; two moorings on the east pier were lost.\n",
+    "Rules of the sailing school.md": "# Rules of the sailing school\n\nBeginners sail inside the breakwater only. Every boat carries a "
+    "whistle and a bailer.\n",
+    "Letter to the coast guard.txt": "The buoy at the western shoal has drifted by forty metres since the last storm.\n",
     "Lighthouse keeping.md": "# Lighthouse keeping\n\nThe lamp is lit at dusk and trimmed every four hours. In fog, a signal is given "
     "twice a minute.\n",
     "Minutes of the harbour board.txt": "The board decided to renew the hinges of the tide gates in 2027, and to keep the fees as they "
@@ -87,7 +108,7 @@ def main() -> None:
 
 def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     settings = {"DATA_DIR": str(folder), "PORT": str(port), "SEED_GUIDES": "false", "LOG_LEVEL": "ERROR"}
-    return subprocess.Popen([sys.executable, "-m", "apps.cli.main", "serve"], cwd=ROOT, env=os.environ | settings)
+    return subprocess.Popen([sys.executable, "-c", "from apps.cli.main import run; run()", "serve"], cwd=ROOT, env=os.environ | settings)
 
 
 def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -113,8 +134,8 @@ def fill(url: str) -> None:
 def harbour_pdf() -> bytes:
     styles = getSampleStyleSheet()
     story: list[Any] = []
-    for title, text in HARBOUR.items():
-        story += [Paragraph(title, styles["Heading1"]), Paragraph(text, styles["BodyText"]), PageBreak()]
+    for title, paragraphs in HARBOUR.items():
+        story += [Paragraph(title, styles["Heading1"]), *(Paragraph(text, styles["BodyText"]) for text in paragraphs), PageBreak()]
     buffer = io.BytesIO()
     SimpleDocTemplate(buffer, pagesize=A4, title="Harbour handbook").build(story)
     return buffer.getvalue()
@@ -128,9 +149,10 @@ def photograph(browser: Browser, url: str, options: argparse.Namespace) -> bytes
         device_scale_factor=2 if options.phone else 1,
     )
     page.goto(url)
-    page.get_by_label("Your question").fill(QUESTION)
-    page.keyboard.press("Enter")
-    page.locator("a.card").first.wait_for()
+    for k, question in enumerate(QUESTIONS):
+        page.get_by_label("Your question").fill(question)
+        page.keyboard.press("Enter")
+        page.locator("article.turn").nth(k).locator("a.card").first.wait_for()
     page.wait_for_timeout(600)  # for the last transition to end
     return page.screenshot()
 

@@ -75,13 +75,20 @@ def blocks(document: Document, window: Window, cited: Window | None = None) -> l
     inside = [heading for heading in document.headings if window.start <= heading.start < window.end]
     found: list[Block] = []
     for heading, start, end in _parts(inside, window):
+        after = start
         if heading is not None:
-            after = start + len(heading.text)
-            stands_in_text = document.text.startswith(heading.text, start) and after <= end
-            found.append(Block((Run(heading.text, stands_in_text and _overlaps(cited, start, after)),), min(heading.level, 4)))
-            start = after if stands_in_text else start
-        found += _paragraphs(document.text, start, end, cited)
+            after = _heading_end(document.text, heading, end)
+            found.append(Block((Run(heading.text, _overlaps(cited, start, after)),), min(heading.level, 4)))
+        found += _paragraphs(document.text, after, end, cited)
     return found
+
+
+def _heading_end(text: str, heading: Heading, limit: int) -> int:
+    """Where the heading's line ends, its marks (`## ...`) included; its start where the text does not say it."""
+    line_end = text.find("\n", heading.start, limit)
+    line_end = limit if line_end < 0 else line_end
+    stands_there = text[heading.start : line_end].strip("#* \t") == heading.text.strip("#* \t")
+    return line_end if stands_there else heading.start
 
 
 def _parts(headings: Sequence[Heading], window: Window) -> list[tuple[Heading | None, int, int]]:

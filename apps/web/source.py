@@ -78,12 +78,13 @@ class SourcePage:
             return
         with self._body:
             if source.media_type == PDF:
-                number = page or (_page_of(document, cited.start) if cited else 1)
+                # A chunk may begin on the page before its quote: the quote's place says more than the page that came with it.
+                number = (_page_of(document, cited.start) if cited else None) or page or 1
                 await PdfView(self._mind, self._images, source, document, cited).build(number)
             else:
                 TextView(document, cited).build()
 
 
-def _page_of(document: Document, place: int) -> int:
-    """The page on which a place of the text is; the first one where pages are not known."""
-    return next((page.number for page in document.pages if page.start <= place < page.end), 1)
+def _page_of(document: Document, place: int) -> int | None:
+    """The page on which a place of the text is."""
+    return next((page.number for page in document.pages if page.start <= place < page.end), None)

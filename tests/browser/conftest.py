@@ -65,15 +65,21 @@ class Seen:
     console: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
-def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def running_service(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
+    (folder / "data").mkdir()
+    (folder / "data" / "models").symlink_to(model_cache, target_is_directory=True)
     port = _free_port()
     settings = {"DATA_DIR": str(folder / "data"), "PORT": str(port), "SEED_GUIDES": "false", "MAX_UPLOAD_MB": str(MAX_UPLOAD_MB)}
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "apps.cli.main", "serve"], cwd=Path(__file__).parents[2], env=kept | settings, stdout=log, stderr=log
+            [sys.executable, "-c", "from apps.cli.main import run; run()", "serve"],
+            cwd=Path(__file__).parents[2],
+            env=kept | settings,
+            stdout=log,
+            stderr=log,
         )
         try:
             service = Service(f"http://127.0.0.1:{port}")
@@ -91,8 +97,9 @@ def service(running_service: Service) -> Service:
     return running_service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Chromium. Not for the session: while Playwright runs, no other test of this process could start an event loop."""
     executable = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if executable is None:
         pytest.skip(f"no Chromium: none of {', '.join(CHROMIUM_NAMES)} is on the PATH")

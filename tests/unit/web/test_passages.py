@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,12 +52,17 @@ def test_a_citation_over_two_paragraphs_is_marked_in_both() -> None:
     assert [run.text for block in found for run in block.runs if run.is_cited] == ["two.", "Three"]
 
 
-def test_headings_of_the_text_are_headings_and_stand_once() -> None:
-    document = Document("Gates\n\nThey close at dusk.", "text/plain", headings=(Heading(1, 0, "Gates"),))
-    found = blocks(document, Window(0, 26))
-    assert (
-        found == [Block((Run("Gates", False),), level=1), Block((Run("They close at dusk.", False),))] or shown(found).count("Gates") == 1
-    )
+@pytest.mark.parametrize("line", ["Gates", "## Gates", "# Gates #"])
+def test_a_heading_that_stands_in_the_text_is_shown_once_and_without_its_marks(line: str) -> None:
+    text = f"{line}\n\nThey close at dusk."
+    found = blocks(Document(text, "text/markdown", headings=(Heading(2, 0, "Gates"),)), Window(0, len(text)))
+    assert found == [Block((Run("Gates", False),), level=2), Block((Run("They close at dusk.", False),))]
+
+
+def test_a_cited_heading_is_marked() -> None:
+    text = "# Gates\n\nThey close at dusk."
+    found = blocks(Document(text, "text/markdown", headings=(Heading(1, 0, "Gates"),)), Window(0, len(text)), Window(0, 7))
+    assert found[0].runs == (Run("Gates", True),)
 
 
 def test_a_message_is_headed_by_its_author_who_is_not_part_of_the_text() -> None:
