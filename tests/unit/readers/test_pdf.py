@@ -12,7 +12,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from localmind.errors import Broken, Encrypted, NoText
 from localmind.model import Document
-from localmind.readers import ocr
+from localmind.readers import ocr, pdf
 from tests.unit.readers import pdf_files
 
 Read = Callable[..., Document]
@@ -166,3 +166,9 @@ def test_5000_empty_pages_are_no_text(read: Read, tmp_path: Path) -> None:
 def test_a_page_tree_that_holds_itself_ends(read: Read, tmp_path: Path, count: int) -> None:
     with pytest.raises((NoText, Broken)):
         read(pdf_files.claimed_pages(tmp_path / "a.pdf", count=count), ocr=True)
+
+
+@pytest.mark.parametrize("text", ["\ue001\ue002 \ue003a", "\x01\x02\x03\x04 ab", "\ufffd\ufffd\r\n\ufffd\ufffdx"])
+def test_marks_of_a_broken_font_are_no_text(text: str) -> None:
+    assert pdf._is_unreadable(text)
+    assert not pdf._is_unreadable(text + "and twenty real letters")
