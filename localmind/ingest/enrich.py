@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -26,7 +26,13 @@ JOBS_AT_ONCE = 2
 
 class Enrich:
     def __init__(
-        self, store: Store, extractor: Extractor, failures: Failures, *, announce: Callable[[], None], is_cancelled: Callable[[Job], bool]
+        self,
+        store: Store,
+        extractor: Extractor,
+        failures: Failures,
+        *,
+        announce: Callable[[Iterable[JobId]], None],
+        is_cancelled: Callable[[Job], bool],
     ) -> None:
         self._store, self._extractor, self._failures = store, extractor, failures
         self._announce, self._is_cancelled = announce, is_cancelled
@@ -55,7 +61,7 @@ class Enrich:
         finally:
             with self._lock:
                 self._jobs.pop(job.id, None)
-            self._announce()
+            self._announce([job.id])
 
     def _enrich(self, job: Job) -> None:
         assert job.source_id is not None
@@ -70,7 +76,7 @@ class Enrich:
                 missing = max(revision.chunks - done, 0) + given_up
                 self._store.catalog.sources.update_revision([{"source_id": job.source_id, "version": job.version, "missing": missing}])
                 self._store.catalog.jobs.progress({job.id: (Stage.EXTRACT, min(done / total, 0.99))}, got_on=True)
-            self._announce()
+            self._announce([job.id])
         self._end(job, given_up, total)
 
     def _extract(self, job: Job, title: str, chunks: list[Chunk] | Any) -> int:

@@ -42,7 +42,7 @@ class Jobs:
         if job.status in ENDED or job.kind != "ingest":
             raise Conflict(f"Job {job_id} can't be cancelled: it is a {job.kind} that is {job.status}.", hint="Delete the source instead.")
         self._table.ask_cancel(tenant, job_id=job_id)
-        self._changes.announce()
+        self._changes.announce([job_id])
         return self._table.get(tenant, job_id)
 
     def retry(self, tenant: TenantId, job_id: JobId) -> Job:
@@ -51,7 +51,7 @@ class Jobs:
         if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise Conflict(f"Job {job_id} is {job.status}; only a failed or cancelled job can be retried.", hint="Wait for it to end.")
         self._table.requeue(tenant, job_id)
-        self._changes.announce()
+        self._changes.announce([job_id])
         self._wake()
         return self._table.get(tenant, job_id)
 
@@ -59,12 +59,13 @@ class Jobs:
         """The job now and at each change; ends after its end, or when the time is over. Blocks. Raises NotFound."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         last: Job | None = None
-        while True:
-            seen = self._changes.count
-            job = self._table.get(tenant, job_id)
-            if job != last:
-                yield job
-                last = job
-            if job.status in ENDED or (deadline is not None and time.monotonic() >= deadline):
-                return
-            self._changes.wait(seen, LOOK_AGAIN_S if deadline is None else min(LOOK_AGAIN_S, max(0.0, deadline - time.monotonic())))
+        with self._changes.watching(job_id) as watch:
+            while True:
+                job = self._table.get(tenant, job_id)
+                if job != last:
+                    yield job
+                    last = job
+                left_s = LOOK_AGAIN_S if deadline is None else min(LOOK_AGAIN_S, deadline - time.monotonic())
+                if job.status in ENDED or left_s <= 0:
+                    return
+                watch.wait(left_s)

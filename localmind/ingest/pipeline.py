@@ -127,7 +127,7 @@ class Pipeline:
         if now - self._reported.get(job.id, 0) >= REPORT_S:
             self._reported[job.id] = now
             self._jobs.progress({job.id: (stage, progress)})
-            self._changes.announce()
+            self._changes.announce([job.id])
 
     def is_cancelled(self, job: Job) -> bool:
         """Whether a stage should give up on the job now."""
@@ -145,10 +145,10 @@ class Pipeline:
                     self._delete(claim)
                 else:
                     self._prepare(prepare, claim)
+                    self._changes.announce([claim.job.id])
             except Exception as error:  # the catalog is away or full: the job's lease or the next try brings it back
                 _log_fault("prepare", error)
                 self._stopping.wait(LOOK_S)
-            self._changes.announce()
 
     def _next_claim(self) -> Claim | None:
         if not self._active.wait_for_room(LOOK_S):
@@ -194,6 +194,7 @@ class Pipeline:
                 self._failures.give_up(job, error)
         else:
             self._untidy[tenant] = self._untidy.get(tenant, 0) + len(sources)
+        self._changes.announce(job.id for job in jobs)
 
     # --- pump, embed, write
 
@@ -232,7 +233,7 @@ class Pipeline:
                 self._active.fail(batch, error)
             for work in ending:
                 self._leave(work)
-            self._changes.announce()
+            self._changes.announce(work.job.id for work in batch.works())
 
     def _write(self, batch: Batch, ending: list[Work]) -> None:
         places = [at for at, (work, _) in enumerate(batch.items) if not work.is_lost]

@@ -1,0 +1,257 @@
+"""What an ingest costs beside the raw embedder on the same chunks, in one run; the floor is measured before and after.
+
+    python benchmarks/ingest.py long PDF         a long document: chunks/s, time from bytes to searchable, reading's share, memory
+    python benchmarks/ingest.py short            1,000 notes
+    python benchmarks/ingest.py growth           chunks 1,000 to 2,000 against 49,000 to 50,000
+    python benchmarks/ingest.py delete           one document's delete against its ingest, at 1,000 and at 50,000 documents
+
+CPU is the process's own, all threads, and its reader processes'. Ratios over the floor: 1.0 is the embedder alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from localmind.chunking import embedding_text
+from localmind.ingest.sources import NewText
+from localmind.model import PERSONAL, Accepted, JobStatus
+from localmind.settings import Settings
+from localmind.wiring import LocalMind, build
+
+WORDS_A_NOTE = 150
+FLOOR_BATCH = 1024
+
+
+class Instant:
+    """Answers at once with random unit vectors: fills a base with everything but the embedding done for real."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self._random = np.random.default_rng(1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def embed_documents(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        vectors = self._random.standard_normal((len(texts), self._real.dim), dtype=np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@contextmanager
+def product(models: Path) -> Iterator[LocalMind]:
+    with tempfile.TemporaryDirectory() as folder:
+        models.mkdir(parents=True, exist_ok=True)
+        (Path(folder) / "models").symlink_to(models)
+        mind = build(Settings(data_dir=Path(folder), seed_guides=False, _env_file=None))  # type: ignore[call-arg]
+        mind.open()
+        try:
+            yield mind
+        finally:
+            mind.close()
+
+
+def cpu_s() -> float:
+    """Seconds of CPU of this process and its living and ended children."""
+    me = psutil.Process()
+    times = me.cpu_times()
+    total = times.user + times.system + times.children_user + times.children_system
+    for child in me.children(recursive=True):
+        try:
+            total += child.cpu_times().user + child.cpu_times().system
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+class Span:
+    """Wall and CPU seconds of a block, and the most memory in it."""
+
+    def __enter__(self) -> Span:
+        self._done = threading.Event()
+        self.peak = self.before = self._rss()
+        self._watch = threading.Thread(target=self._sample, daemon=True)
+        self._watch.start()
+        self._cpu, self._wall = cpu_s(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall, self.cpu = time.perf_counter() - self._wall, cpu_s() - self._cpu
+        self._done.set()
+        self._watch.join()
+
+    def _sample(self) -> None:
+        while not self._done.wait(0.05):
+            self.peak = max(self.peak, self._rss())
+
+    @staticmethod
+    def _rss() -> int:
+        me = psutil.Process()
+        total = me.memory_info().rss
+        for child in me.children(recursive=True):
+            try:
+                total += child.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        return total
+
+
+def wait(mind: LocalMind, accepted: Sequence[Accepted]) -> None:
+    for each in accepted:
+        assert each.job_id is not None
+        last = list(mind.jobs.watch(PERSONAL, each.job_id))[-1]
+        assert last.status is JobStatus.SUCCEEDED, last.error
+
+
+def texts_of(mind: LocalMind) -> list[str]:
+    """What the embedder was given for every chunk in the base."""
+    ids = [key for key, _ in mind.catalog.chunks.all_ids(PERSONAL)]
+    return [embedding_text(title, chunk.heading, chunk.text) for chunk, title in mind.catalog.chunks.get(PERSONAL, ids)]
+
+
+def floor(mind: LocalMind, texts: Sequence[str]) -> Span:
+    """The raw embedder on the texts, in large calls."""
+    with Span() as span:
+        for at in range(0, len(texts), FLOOR_BATCH):
+            mind.embedder.embed_documents(texts[at : at + FLOOR_BATCH])
+    return span
+
+
+def notes(count: int, seed: int = 0) -> list[NewText]:
+    """Notes of about a chunk each, of a vocabulary with a natural distribution, with names in them."""
+    generator = random.Random(seed)
+    syllables = ["ta", "ri", "mo", "ken", "sol", "ve", "dra", "pi", "lun", "os", "ga", "bel"]
+    vocabulary = ["".join(generator.choices(syllables, k=generator.randint(2, 4))) for _ in range(5000)]
+    weights = [1 / (rank + 5) for rank in range(len(vocabulary))]
+    names = [f"{a.capitalize()} {b.capitalize()}" for a, b in zip(vocabulary[::7], vocabulary[3::7], strict=False)]
+    made = []
+    for number in range(count):
+        words = generator.choices(vocabulary, weights, k=WORDS_A_NOTE)
+        sentences = [" ".join(words[at : at + 15]).capitalize() + f" near {generator.choice(names)}." for at in range(0, WORDS_A_NOTE, 15)]
+        made.append(NewText(f"Note {seed}-{number}", " ".join(sentences), uri=f"urn:note:{seed}:{number}"))
+    return made
+
+
+def report(name: str, run: Span, floors: Sequence[Span], chunks: int) -> None:
+    wall, cpu = sum(f.wall for f in floors) / len(floors), sum(f.cpu for f in floors) / len(floors)
+    print(
+        f"{name}: {chunks} chunks; floor {chunks / wall:.1f} chunks/s (before {chunks / floors[0].wall:.1f}, after {chunks / floors[-1].wall:.1f})"
+    )
+    print(
+        f"  ingest {chunks / run.wall:.1f} chunks/s = {wall / run.wall:.2f} x floor; CPU {run.cpu / cpu:.2f} x floor; wall {run.wall:.1f} s"
+    )
+    print(f"  memory: {run.before / 2**20:.0f} MiB before, at most {run.peak / 2**20:.0f} MiB (+{(run.peak - run.before) / 2**20:.0f})")
+
+
+def long(models: Path, pdf: Path) -> None:
+    with product(models) as mind:
+        mind.search.search(PERSONAL, "warm up")
+        data = pdf.read_bytes()
+        with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
+            file.write(data)
+            file.flush()
+            with Span() as reading:
+                mind.readers.read(Path(file.name), filename=pdf.name)
+        mind.embedder.embed_documents(["warm up"] * 64)
+        with Span() as run:
+            wait(mind, [mind.sources.upload(PERSONAL, filename=pdf.name, data=io.BytesIO(data))])
+        texts = texts_of(mind)
+        floors = [floor(mind, texts), floor(mind, texts)]
+        report(pdf.name, run, floors, len(texts))
+        print(
+            f"  bytes to searchable {run.wall / (sum(f.wall for f in floors) / 2):.2f} x floor; reading {reading.wall:.2f} s = {100 * reading.wall / run.wall:.1f}%"
+        )
+        print(f"  {mind.maintenance.stats(PERSONAL).disk_bytes}; text+vectors {sum(len(t.encode()) for t in texts) + len(texts) * 1536}")
+
+
+def short(models: Path, count: int = 1000) -> None:
+    with product(models) as mind:
+        texts = [embedding_text(note.title, "", note.text) for note in notes(count)]
+        floors = [floor(mind, texts)]
+        with Span() as run:
+            wait(mind, mind.sources.add_texts(PERSONAL, notes(count), bulk=True))
+        floors.append(floor(mind, texts_of(mind)))
+        report(f"{count} short documents", run, floors, len(texts_of(mind)))
+        again = notes(count, seed=9)
+        with Span() as accepting:
+            accepted = mind.sources.add_texts(PERSONAL, again, bulk=True)
+        wait(mind, accepted)
+        print(f"  accepting {count}: {accepting.wall:.2f} s ({1000 * accepting.wall / count:.2f} ms each)")
+
+
+def fill(mind: LocalMind, count: int, seed: int) -> None:
+    real, mind.pipeline._embedder = mind.pipeline._embedder, Instant(mind.embedder)
+    for at in range(0, count, 2000):
+        wait(mind, mind.sources.add_texts(PERSONAL, notes(min(2000, count - at), seed=seed * 1000 + at), bulk=True))
+    mind.pipeline._embedder = real
+
+
+def growth(models: Path, large: int = 49_000) -> None:
+    with product(models) as mind:
+        fill(mind, 1000, 1)
+        with Span() as early:
+            wait(mind, mind.sources.add_texts(PERSONAL, notes(1000, seed=2), bulk=True))
+        fill(mind, large - 2000, 3)
+        mind.store.vectors.optimize(PERSONAL)
+        with Span() as late:
+            wait(mind, mind.sources.add_texts(PERSONAL, notes(1000, seed=4), bulk=True))
+        count = mind.catalog.chunks.count(PERSONAL)
+        print(
+            f"growth: 1,000 documents into {count - 1000} against into 1,000: wall {late.wall / early.wall:.2f} x, CPU {late.cpu / early.cpu:.2f} x"
+        )
+        print(f"  {early.wall:.1f} s and {late.wall:.1f} s; disk {mind.maintenance.stats(PERSONAL).disk_bytes}")
+
+
+def delete(models: Path, sizes: Sequence[int] = (1000, 50_000), rounds: int = 20) -> None:
+    with product(models) as mind:
+        have = 0
+        for size in sizes:
+            fill(mind, size - have, size)
+            have = size
+            mind.store.vectors.optimize(PERSONAL)
+            time.sleep(3)  # the tidy thread's turn, outside the measurement
+            added = notes(rounds, seed=7_000_000 + size)
+            spent: dict[str, float] = {"ingest": 0.0, "delete": 0.0}
+            for note in added:
+                spent["ingest"] += _cpu_of(lambda note=note: wait(mind, mind.sources.add_texts(PERSONAL, [note])))  # type: ignore[misc]
+                source = mind.sources.list(PERSONAL, limit=1).items[0]
+                spent["delete"] += _cpu_of(lambda source=source: wait(mind, [mind.sources.delete(PERSONAL, source.id)]))  # type: ignore[misc]
+            print(
+                f"delete at {size} documents: {1000 * spent['delete'] / rounds:.1f} ms CPU, ingest {1000 * spent['ingest'] / rounds:.1f} ms:"
+                f" {spent['delete'] / spent['ingest']:.2f} x"
+            )
+
+
+def _cpu_of(action: Callable[[], None]) -> float:
+    before = time.process_time()
+    action()
+    return time.process_time() - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("long", "short", "growth", "delete"))
+    parser.add_argument("pdf", nargs="?", type=Path)
+    parser.add_argument("--models", type=Path, default=Path(tempfile.gettempdir()) / "localmind-bench-models")
+    arguments = parser.parse_args()
+    if arguments.what == "long":
+        if arguments.pdf is None:
+            parser.error("long needs a PDF")
+        long(arguments.models, arguments.pdf)
+    else:
+        {"short": short, "growth": growth, "delete": delete}[arguments.what](arguments.models)
+
+
+if __name__ == "__main__":
+    main()
