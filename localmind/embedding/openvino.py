@@ -27,6 +27,7 @@ class OpenVinoSession:
     without rounding and 275 MB with it, at the same speed."""
 
     def __init__(self, cache_dir: Path, *, streams: int, bf16: bool) -> None:
+        import numpy as np
         import openvino
 
         core = openvino.Core()
@@ -45,6 +46,10 @@ class OpenVinoSession:
         self._query = queries.create_infer_request()
         self._asking = threading.Lock()
         self.version: str = openvino.get_version().split("-")[0]
+        # The first array that the bindings see sets up their link to NumPy, and two threads that do that at once wait for each
+        # other for ever: one has the GIL, the other C++'s lock on the static (seen once, with both streams' first batches).
+        one = np.ones((1, self.pad_to), np.int64)
+        self.query(one, one)
 
     def documents(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Vectors of one batch, (batch, dim). As many callers at once as there are streams; more wait."""
