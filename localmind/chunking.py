@@ -75,7 +75,8 @@ def chunk(
         page = document.pages[max(0, bisect_right(pages, start) - 1)].number if pages else None
         chunk_id = ChunkId(stable_id("chunk", tenant, source_id, embedded, equal[key]))
         equal[key] += 1
-        yield Chunk(chunk_id, source_id, ordinal, text, start, end, page, heading)
+        breaks = tuple(at - start for at in pages[bisect_right(pages, start) : bisect_left(pages, end)])
+        yield Chunk(chunk_id, source_id, ordinal, text, start, end, page, heading, breaks)
         ordinal += 1
 
 

@@ -6,7 +6,8 @@ Pages count from 1. Times are aware datetimes in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -131,6 +132,7 @@ class Chunk:
     """A piece of a source's text: about 256 tokens of the embedding model, cut at headings, paragraphs, sentences.
 
     heading: the headings above it, outermost first, joined by " › "; "" where there are none.
+    page: where it begins. breaks: where in its text each following page begins, in order; see page_at.
     """
 
     id: ChunkId
@@ -141,6 +143,12 @@ class Chunk:
     end: int
     page: int | None = None
     heading: str = ""
+    breaks: tuple[int, ...] = ()
+
+
+def page_at(page: int | None, breaks: Sequence[int], offset: int) -> int | None:
+    """The page of a character of a chunk's text, of a chunk that begins on `page`. A page without text has a break of its own."""
+    return None if page is None else page + bisect_right(breaks, offset)
 
 
 # --- Entities and relations ------------------------------------------------------------------------------------------
@@ -246,6 +254,7 @@ class Hit:
     page: int | None = None
     heading: str = ""
     uri: str | None = None
+    breaks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

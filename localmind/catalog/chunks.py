@@ -17,7 +17,17 @@ from localmind.model import Chunk, ChunkId, ListPage, SourceId, TenantId
 BATCH = 500
 """Rows or bound values a statement; SQLite takes at most 32,766 values."""
 
-COLUMNS = (chunk.c.id, chunk.c.source_id, chunk.c.ordinal, chunk.c.text, chunk.c.start, chunk.c.end, chunk.c.page, chunk.c.heading)
+COLUMNS = (
+    chunk.c.id,
+    chunk.c.source_id,
+    chunk.c.ordinal,
+    chunk.c.text,
+    chunk.c.start,
+    chunk.c.end,
+    chunk.c.page,
+    chunk.c.heading,
+    chunk.c.breaks,
+)
 
 
 class Place(NamedTuple):
@@ -27,6 +37,7 @@ class Place(NamedTuple):
     start: int
     end: int
     page: int | None
+    breaks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,7 @@ class Chunks:
                 "start": item.start,
                 "end": item.end,
                 "page": item.page,
+                "breaks": item.breaks,
                 "heading": item.heading,
                 "text": item.text,
             }
@@ -105,16 +117,19 @@ class Chunks:
         """Give chunks that stayed their place in the new version."""
         if not places:
             return
-        values = [{"b_id": key, "b_ordinal": p.ordinal, "b_start": p.start, "b_end": p.end, "b_page": p.page} for key, p in places.items()]
+        values = [
+            {"b_id": key, "b_ordinal": p.ordinal, "b_start": p.start, "b_end": p.end, "b_page": p.page, "b_breaks": p.breaks}
+            for key, p in places.items()
+        ]
         with self._db.write() as connection:
             connection.execute(MOVE, values)
 
     def places(self, tenant: TenantId, source_id: SourceId) -> dict[ChunkId, Place]:
-        query = sa.select(chunk.c.id, chunk.c.ordinal, chunk.c.start, chunk.c.end, chunk.c.page).where(
+        query = sa.select(chunk.c.id, chunk.c.ordinal, chunk.c.start, chunk.c.end, chunk.c.page, chunk.c.breaks).where(
             chunk.c.tenant == tenant, chunk.c.source_id == source_id
         )
         with self._db.read() as connection:
-            return {row.id: Place(row.ordinal, row.start, row.end, row.page) for row in connection.execute(query)}
+            return {row.id: Place(row.ordinal, row.start, row.end, row.page, tuple(row.breaks)) for row in connection.execute(query)}
 
     def delete(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
         with self._db.write() as connection:
@@ -200,7 +215,13 @@ DELETE = sa.delete(chunk).where(chunk.c.tenant == sa.bindparam("tenant"), chunk.
 MOVE = (
     sa.update(chunk)
     .where(chunk.c.id == sa.bindparam("b_id"))
-    .values(ordinal=sa.bindparam("b_ordinal"), start=sa.bindparam("b_start"), end=sa.bindparam("b_end"), page=sa.bindparam("b_page"))
+    .values(
+        ordinal=sa.bindparam("b_ordinal"),
+        start=sa.bindparam("b_start"),
+        end=sa.bindparam("b_end"),
+        page=sa.bindparam("b_page"),
+        breaks=sa.bindparam("b_breaks"),
+    )
 )
 
 
@@ -211,4 +232,4 @@ def batched(ids: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
 
 
 def _chunk(row: Any) -> Chunk:
-    return Chunk(row.id, row.source_id, row.ordinal, row.text, row.start, row.end, row.page, row.heading)
+    return Chunk(row.id, row.source_id, row.ordinal, row.text, row.start, row.end, row.page, row.heading, tuple(row.breaks))

@@ -86,6 +86,7 @@ chunk = sa.Table(
     sa.Column("start", sa.BigInteger, nullable=False),
     sa.Column("end", sa.BigInteger, nullable=False),
     sa.Column("page", sa.Integer),
+    sa.Column("breaks", Json, nullable=False, server_default="[]"),  # where in the text each following page begins
     sa.Column("heading", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
 )

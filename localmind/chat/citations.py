@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from localmind.chat import markers, sentences
 from localmind.chat.terms import stems
-from localmind.model import Citation, Hit, SourceId
+from localmind.model import Citation, Hit, SourceId, page_at
 
 MAX_QUOTED_PIECES = 3
 MIN_GAIN = 0.15
@@ -64,7 +64,7 @@ def cite(n: int, hit: Hit, span: Span) -> Citation:
         start=hit.start + span.start,
         end=hit.start + span.end,
         quote=hit.text[span.start : span.end],
-        page=hit.page,
+        page=page_at(hit.page, hit.breaks, span.start),
     )
 
 

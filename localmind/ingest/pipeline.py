@@ -176,6 +176,7 @@ class Pipeline:
             self._preparing.pop(job.id, None)
             self._reported.pop(job.id, None)
         if work is not None:
+            self._jobs.progress({job.id: (work.stage, work.progress)})
             self._active.admit(work)
 
     def _delete(self, claim: Claim) -> None:
@@ -240,6 +241,8 @@ class Pipeline:
         kept = [batch.items[at] for at in places]
         found = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in kept])
         items = [Written(work, chunk, result.extraction) for (work, chunk), result in zip(kept, found, strict=True)]
+        for work, chunk in kept:
+            work.stored = chunk.end
         vectors = batch.vectors if batch.vectors is None or len(kept) == len(batch.items) else batch.vectors[places]
         self._store.write(items, vectors, [work for work in ending if not work.is_lost], enrich=self.enrich is not None)
         metrics.chunks_created_total.inc(len(items))

@@ -32,8 +32,8 @@ class Work:
     present: dict[ChunkId, Place]
     places: dict[ChunkId, Place] = field(default_factory=dict)
     waiting: int = 0
-    reached: int = 0
-    """Characters of the text that are cut into chunks."""
+    stored: int = 0
+    """Characters of the text whose chunks are in the stores."""
     exhausted: bool = False
     closed: bool = False
     """Its end is on its way to the last stage."""
@@ -47,7 +47,7 @@ class Work:
 
     @property
     def progress(self) -> float:
-        done = self.reached / max(self.size, 1)
+        done = self.stored / max(self.size, 1)
         return min(READ_SHARE + (1 - READ_SHARE) * done, 0.99)
 
     @property
@@ -68,8 +68,7 @@ class Work:
             chunk = next(self.chunks, None)
             if chunk is None:
                 return fresh, True
-            self.places[chunk.id] = Place(chunk.ordinal, chunk.start, chunk.end, chunk.page)
-            self.reached = chunk.end
+            self.places[chunk.id] = Place(chunk.ordinal, chunk.start, chunk.end, chunk.page, chunk.breaks)
             if chunk.id not in self.present:
                 fresh.append(chunk)
         return fresh, False

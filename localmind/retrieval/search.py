@@ -175,6 +175,7 @@ def _hit(shown: Shown, scored: ScoredChunk, ranks: Ranks) -> Hit:
         score=scored.score,
         ranks=ranks,
         page=chunk.page,
+        breaks=chunk.breaks,
         heading=chunk.heading,
         uri=shown.uri,
     )

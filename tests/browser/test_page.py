@@ -112,7 +112,6 @@ def test_a_dropped_pdf_is_read_asked_and_cited_at_its_page(open_page: OpenPage, 
     assert source.locator(".sheet img").get_attribute("alt") == f"Page 3 of {TITLE}"
 
 
-@pytest.mark.xfail(strict=True, reason="a chunk over several pages gives its citations the page that it begins on")
 def test_a_citation_names_the_page_of_its_quote(open_page: OpenPage, service: Service, handbook: bytes) -> None:
     service.add("harbour.pdf", handbook)
     page = open_page()

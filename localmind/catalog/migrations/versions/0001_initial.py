@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("start", sa.BigInteger(), nullable=False),
         sa.Column("end", sa.BigInteger(), nullable=False),
         sa.Column("page", sa.Integer(), nullable=True),
+        sa.Column("breaks", sa.JSON(), nullable=False, server_default="[]"),
         sa.Column("heading", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("pk"),
