@@ -37,7 +37,7 @@ class OpenVinoSession:
             "CACHE_DIR": str(folder / "compiled"),
             "ENABLE_CPU_PINNING": False,
         }
-        model = str(folder / "model.xml")
+        model = str((folder / "model.xml").resolve())  # its path is part of the compiled cache's key, 45 MB each
         documents = core.compile_model(model, "CPU", {**config, "NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": streams})
         queries = core.compile_model(model, "CPU", {**config, "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": 1})
         self._documents: queue.SimpleQueue[Any] = queue.SimpleQueue()
