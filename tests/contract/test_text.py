@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from localmind.catalog import fts
+from localmind.catalog.chunks import Chunks
 from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import chunk as chunk_table
 from localmind.catalog.tables import metadata
 from localmind.model import Chunk, ChunkId, Filter, SourceId, TenantId
 from localmind.text.fts5 import Fts5Text
@@ -31,23 +30,16 @@ class Shelf:
 
     def put(self, tenant: TenantId, texts: dict[str, str], *, source: str = "s1", title: str = "", heading: str = "") -> list[TitledChunk]:
         chunks = [Chunk(ChunkId(id), SourceId(source), n, text, 0, len(text), None, heading) for n, (id, text) in enumerate(texts.items())]
-        rows = [
-            {
-                "id": c.id, "tenant": tenant, "source_id": c.source_id, "since": 1, "ordinal": c.ordinal,
-                "start": c.start, "end": c.end, "page": c.page, "heading": c.heading, "text": c.text,
-            }
-            for c in chunks
-        ]  # fmt: skip
         titled = [TitledChunk(title, c) for c in chunks]
-        with self.database.write() as connection:
-            connection.execute(sa.insert(chunk_table), rows)
+        with self.database.write():
+            Chunks(self.database).stage(tenant, [(c, 1) for c in chunks])
             self.index.write(tenant, titled)
         return titled
 
     def remove(self, tenant: TenantId, ids: Sequence[str]) -> None:
-        with self.database.write() as connection:
+        with self.database.write():
             self.index.delete(tenant, [ChunkId(id) for id in ids])
-            connection.execute(sa.delete(chunk_table).where(chunk_table.c.tenant == tenant, chunk_table.c.id.in_(ids)))
+            Chunks(self.database).delete(tenant, [ChunkId(id) for id in ids])
 
     def found(self, tenant: TenantId, query: str, limit: int = 10, sources: Sequence[str] | None = None) -> list[str]:
         where = None if sources is None else Filter(frozenset(SourceId(source) for source in sources))

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from localmind.catalog import fts
+from localmind.catalog.chunks import Chunks
 from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import chunk as chunk_table
 from localmind.catalog.tables import metadata
 from localmind.errors import CorruptIndex, InvalidInput
 from localmind.model import PERSONAL, Chunk, ChunkId, Filter, SourceId
@@ -39,13 +38,10 @@ def database(tmp_path: Path, empty_catalog: Path) -> Iterator[Database]:
 
 
 def put(database: Database, texts: dict[str, str], *, source: str = "s1") -> None:
-    rows = [
-        {"id": id, "tenant": PERSONAL, "source_id": source, "since": 1, "ordinal": 0, "start": 0, "end": 1, "heading": "", "text": text}
-        for id, text in texts.items()
-    ]
-    with database.write() as connection:
-        connection.execute(sa.insert(chunk_table), rows)
-        Fts5Text(database).write(PERSONAL, [titled(row["id"], row["text"], source=source) for row in rows])
+    chunks = [titled(id, text, source=source) for id, text in texts.items()]
+    with database.write():
+        Chunks(database).stage(PERSONAL, [(item.chunk, 1) for item in chunks])
+        Fts5Text(database).write(PERSONAL, chunks)
 
 
 def titled(id: str, text: str = "", *, source: str = "s1") -> TitledChunk:
@@ -126,9 +122,9 @@ def test_after_random_writes_and_deletes_the_index_holds_what_the_rows_hold(data
         put(database, new)
         there |= new
         gone = chance.sample(sorted(there), 2)
-        with database.write() as connection:
+        with database.write():
             Fts5Text(database).delete(PERSONAL, [ChunkId(id) for id in gone])
-            connection.execute(sa.delete(chunk_table).where(chunk_table.c.id.in_(gone)))
+            Chunks(database).delete(PERSONAL, [ChunkId(id) for id in gone])
         for id in gone:
             del there[id]
     integrity(database)
