@@ -18,7 +18,6 @@ import pytest
 from apps.backend.config import get_settings
 from apps.cli.main import run
 
-ROOT = Path(__file__).parents[3]
 START_S = 60
 
 
@@ -87,16 +86,19 @@ def with_model(model_cache: Path) -> Callable[[Path], Path]:
     return make
 
 
+Start = Callable[..., Service]
+
+
 @pytest.fixture(scope="session")
-def start(with_model: Callable[[Path], Path]) -> Iterator[Callable[[Path], Service]]:
-    """Starts `localmind serve` on a data directory and waits until it is ready."""
+def start() -> Iterator[Start]:
+    """Starts `localmind serve` on a data directory, with settings beside the usual ones, and waits until it is ready."""
     started: list[subprocess.Popen[str]] = []
 
-    def go(folder: Path) -> Service:
-        env = environment(folder, free_port())
+    def go(folder: Path, **changes: str) -> Service:
+        env = {**environment(folder, free_port()), **changes}
         log = (folder / "stderr.txt").open("w+")
         command = [sys.executable, "-c", "from apps.cli.main import run; run()", "serve"]
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stderr=log, text=True)
+        process = subprocess.Popen(command, cwd=folder, env={**os.environ, **env}, stderr=log, text=True)
         started.append(process)
         url = f"http://127.0.0.1:{env['PORT']}"
         deadline = time.monotonic() + START_S
@@ -121,9 +123,7 @@ def is_ready(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def service(
-    start: Callable[[Path], Service], with_model: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
+def service(start: Start, with_model: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service for the module."""
     service = start(with_model(tmp_path_factory.mktemp("served") / "data"))
     yield service

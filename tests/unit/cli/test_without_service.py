@@ -13,7 +13,7 @@ import pytest
 
 from apps.cli import service_file
 from localmind.wiring import lock_data_dir
-from tests.unit.cli.conftest import Localmind, Service, environment, free_port
+from tests.unit.cli.conftest import Localmind, Start, environment, free_port
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_doctor_finds_a_damaged_catalog(localmind: Localmind, env: dict[str, str
 
 
 def test_a_service_ends_cleanly_on_ctrl_c_and_after_being_killed_another_one_starts(
-    start: Callable[[Path], Service], with_model: Callable[[Path], Path], localmind: Localmind, tmp_path: Path
+    start: Start, with_model: Callable[[Path], Path], localmind: Localmind, tmp_path: Path
 ) -> None:
     folder = with_model(tmp_path / "data")
     killed = start(folder)
