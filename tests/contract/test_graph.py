@@ -460,6 +460,12 @@ def test_a_subgraph_around_a_centre_begins_with_it_and_widens_as_far_as_there_is
     assert graph.subgraph(ACME, center=EntityId("unknown")).entities == ()
 
 
+def test_a_subgraph_around_a_centre_keeps_to_its_limit(store: Store) -> None:
+    chain(store, ("Hub", "A1"), ("Hub", "B1"), ("Hub", "C1"), ("Hub", "D1"), again=[("Hub", "C1"), ("Hub", "B1"), ("Hub", "B1")])
+    found = store.graph.subgraph(ACME, center=entity_of(store.graph, "Hub"), limit=3)
+    assert [item.name for item in found.entities] == ["Hub", "B1", "C1"]
+
+
 # --- the limits that keep the embedded engine fast
 
 
