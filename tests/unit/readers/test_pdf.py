@@ -72,9 +72,18 @@ def test_an_indented_line_after_a_full_stop_begins_a_paragraph(read: Read, make:
 
 def test_words_hyphenated_at_line_ends_are_whole_and_compounds_keep_theirs(read: Read, make: Callable[..., Path]) -> None:
     document = read(
-        make(lambda c: lines(c, "A self-made exam-", "ple of a self-", "made thing from Paris-", "Dakar in the knowl-", "edge base."))
+        make(
+            lambda c: lines(
+                c, "A self-made exam-", "ple of a self-", "made thing from Paris-", "Dakar in the knowl-", "edge base", "goes on."
+            )
+        )
     )
-    assert document.text == "A self-made example of a self-made thing from Paris-Dakar in the knowledge base."
+    assert document.text == "A self-made example of a self-made thing from Paris-Dakar in the knowledge base\ngoes on."
+
+
+def test_a_hyphenated_line_end_does_not_part_a_paragraph(read: Read, make: Callable[..., Path]) -> None:
+    document = read(make(lambda c: lines(c, "Plain one", "plain two", "plain three", "with a hyphen-", "ated word", "goes on.")))
+    assert document.text == "Plain one\nplain two\nplain three\nwith a hyphenated word\ngoes on."
 
 
 def test_bookmarks_are_headings_where_their_words_stand(read: Read, make: Callable[..., Path]) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from localmind.errors import Broken, Cancelled, Encrypted, InvalidInput, ReaderLimit, UnsupportedType
 from localmind.readers import formats
+from localmind.readers.process import resident_bytes
 from localmind.readers.sandbox import Readers
 from localmind.settings import Settings
 from tests.unit.readers import pdf_files
@@ -138,6 +139,23 @@ def test_a_hostile_pdf_of_a_few_kb_costs_one_clear_error(
     assert wait_until(lambda: not any(is_running(pid) for pid in pids))
     assert readers.read(note, filename="note.md").title == "Title"
     readers.close()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="looks into /proc")
+def test_memory_is_watched_and_not_left_to_the_address_space(tmp_path: Path) -> None:
+    path = pdf_files.nested_forms(tmp_path / "bad.pdf", depth=9, fan_out=10)
+    readers = with_limits(reader_memory_mb=160)
+    others = {process.pid for process in processes(os.getpid())}
+    peak = 0
+
+    def look() -> bool:
+        nonlocal peak
+        peak = max([peak, *(resident_bytes(process.pid) for process in processes(os.getpid()) if process.pid not in others)])
+        return False
+
+    with pytest.raises(ReaderLimit, match="READER_MEMORY_MB"):
+        readers.read(path, filename="bad.pdf", cancelled=look)
+    assert peak < 260_000_000
 
 
 def processes(parent: int) -> list[psutil.Process]:
