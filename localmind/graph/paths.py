@@ -11,28 +11,26 @@ Adjacent = Callable[[Sequence[int]], Iterable[tuple[int, int]]]
 def shortest_path(start: int, end: int, *, max_hops: int, adjacent: Adjacent) -> list[int] | None:
     """Nodes from start to end; None where no path of at most max_hops edges is found. Widens whichever side is narrower."""
     came_from: tuple[dict[int, int], dict[int, int]] = ({start: start}, {end: end})
-    depths: tuple[dict[int, int], dict[int, int]] = ({start: 0}, {end: 0})
     frontiers = [[start], [end]]
     if start == end:
         return [start]
     for _ in range(max_hops):
         side = 0 if len(frontiers[0]) <= len(frontiers[1]) else 1
-        frontiers[side] = _widen(frontiers[side], came_from[side], depths[side], adjacent)
-        met = [node for node in frontiers[side] if node in depths[1 - side]]
-        if met:
-            node = min(met, key=lambda found: depths[1 - side][found])
-            return _trace(node, came_from[0])[::-1] + _trace(node, came_from[1])[1:]
+        frontiers[side] = _widen(frontiers[side], came_from[side], adjacent)
+        # Where the sides meet first they meet at the other's rim, so every meeting is on a path of the same length.
+        met = next((node for node in frontiers[side] if node in came_from[1 - side]), None)
+        if met is not None:
+            return _trace(met, came_from[0])[::-1] + _trace(met, came_from[1])[1:]
         if not frontiers[side]:
             return None
     return None
 
 
-def _widen(frontier: Sequence[int], came_from: dict[int, int], depths: dict[int, int], adjacent: Adjacent) -> list[int]:
+def _widen(frontier: Sequence[int], came_from: dict[int, int], adjacent: Adjacent) -> list[int]:
     found: list[int] = []
     for node, other in adjacent(frontier):
         if other not in came_from:
             came_from[other] = node
-            depths[other] = depths[node] + 1
             found.append(other)
     return found
 
