@@ -274,6 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
             case _ if request.path == MODELS:
                 listed = [{"id": model, "object": "model", "created": 0, "owned_by": "test"} for model in self.server.script.models]
                 self._json({"object": "list", "data": listed})
+            case dict() if request.path == EMBEDDINGS:
+                self._json(answer)
             case _ if request.path == EMBEDDINGS:
                 self._json(_embeddings(request, self.server.script.embedding_dim))
             case _ if request.path in (CHAT, MESSAGES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -82,14 +83,15 @@ class OpenAIEmbedder:
             answer = self._open().embeddings.create(**request)
         except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
             raise LLMUnavailable(f"The embedding server at {self._base_url} does not answer: {error}", hint="Is it running?") from error
+        except json.JSONDecodeError as error:
+            raise LLMUnavailable(f"The embedding server at {self._base_url} broke off in the middle of its answer.") from error
         except openai.OpenAIError as error:
             raise ConfigurationError(
                 f"The embedding server at {self._base_url} refused: {error}", hint="Check EMBEDDING_MODEL and EMBEDDING_API_KEY."
             ) from error
-        rows = sorted(answer.data, key=lambda row: row.index)
-        if len(rows) != len(texts):
-            raise LLMUnavailable(f"The embedding server at {self._base_url} gave {len(rows)} vectors for {len(texts)} texts.")
-        vectors = np.array([row.embedding for row in rows], np.float32)
+        vectors = _vectors(answer, len(texts))
+        if vectors is None:
+            raise LLMUnavailable(f"What answers at {self._base_url} speaks no embeddings.", hint="Check EMBEDDING_BASE_URL.")
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
         return unit
@@ -103,3 +105,15 @@ class OpenAIEmbedder:
                 key = self._api_key or "none"
                 self._client = openai.OpenAI(base_url=self._base_url, api_key=key, timeout=self._timeout_s, max_retries=self._retries)
             return self._client
+
+
+def _vectors(answer: Any, count: int) -> NDArray[np.float32] | None:
+    """The answer's vectors in the texts' order; None where it is something else (a proxy's web page comes as a string)."""
+    import numpy as np
+
+    try:
+        rows = sorted(answer.data, key=lambda row: row.index)
+        vectors = np.array([row.embedding for row in rows], np.float32)
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return vectors if vectors.ndim == 2 and len(vectors) == count else None
