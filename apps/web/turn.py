@@ -12,7 +12,7 @@ from nicegui import ui
 from apps.web.answer import answer_html, source_address
 from apps.web.calls import UNFORESEEN, iterate
 from apps.web.elements import Text, box, button, link
-from apps.web.wording import place
+from apps.web.wording import degraded, place
 from localmind.chat.events import Citations, Done, Token
 from localmind.errors import LocalMindError
 from localmind.model import PERSONAL, Answer, Citation
@@ -95,13 +95,13 @@ class Turn:
         await events.aclose()
         if not self._answer.is_deleted:
             self.show_kept(text, citations)
-            self._show_note("Stopped; this answer is not complete and was not kept.")
+            self._show_note("Stopped; this answer is not complete.")
         return None
 
     def _show_answer(self, answer: Answer) -> None:
         self.show_kept(answer.answer, answer.citations)
         if answer.degraded:
-            self._show_note(f"Not everything could be searched: {', '.join(answer.degraded)} did not answer.")
+            self._show_note(degraded(answer.degraded))
 
     def _show_note(self, note: str) -> None:
         self._note.text = note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from localmind.model import Job, JobStatus, Source, SourceStatus, Stage
@@ -78,3 +79,12 @@ def facts(source: Source, now: datetime | None = None) -> str:
 
 def place(page: int | None) -> str:
     return f"Page {page:,}" if page else ""
+
+
+def degraded(parts: Sequence[str]) -> str:
+    """What an answer had to do without."""
+    stores = [part for part in parts if part != "llm"]
+    sentences = [f"Not everything could be searched: {', '.join(stores)} did not answer."] if stores else []
+    if "llm" in parts:
+        sentences.append("The language model did not answer, so this is quoted from your documents.")
+    return " ".join(sentences)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 
@@ -19,7 +19,7 @@ from localmind.ingest.store import Store
 from localmind.ingest.work import READ_SHARE, Work
 from localmind.model import Document, Job, JobStatus, Part, Stage
 from localmind.readers.fetch import fetch
-from localmind.readers.sandbox import Readers
+from localmind.readers.sandbox import Parts, Readers
 
 PARTS_A_TRANSACTION = 200
 
@@ -131,7 +131,7 @@ class Prepare:
             self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
         return replace(revision, document_key=key, media_type=document.media_type)
 
-    def _fan_out(self, job: Job, revision: Revision, media_type: str, parts: Iterable[Part]) -> Revision:
+    def _fan_out(self, job: Job, revision: Revision, media_type: str, parts: Parts) -> Revision:
         """Accept each part as a source; parts that did not change since an earlier export are left alone."""
         iterator = iter(parts)
         count = 0
@@ -152,7 +152,8 @@ class Prepare:
                 "source_id": revision.source_id,
                 "version": job.version,
                 "media_type": media_type,
-                "notes": [f"{count} documents came out of this file; each is a source of its own."],
+                "notes": [f"{count} documents came out of this file; each is a source of its own.", *parts.notes],
+                "partial": bool(parts.notes),
             }
             self._catalog.sources.update_revision([row])
             self._catalog.sources.show([(revision.source_id, job.version)])

@@ -9,7 +9,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
-QUIET = ("httpx", "httpcore", "asyncio", "watchfiles", "python_multipart", "sse_starlette")
+QUIET = ("alembic", "httpx", "httpcore", "asyncio", "watchfiles", "python_multipart", "sse_starlette")
 """Libraries that log each call: from WARNING on."""
 
 

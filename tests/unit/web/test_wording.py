@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.web.wording import ago, count, facts, size, stage_of
+from apps.web.wording import ago, count, degraded, facts, size, stage_of
 from localmind.model import PERSONAL, Job, JobId, JobStatus, Source, SourceId, SourceStatus, Stage
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -39,3 +39,8 @@ def test_a_source_is_described_by_what_was_read_of_it() -> None:
 def test_every_stage_has_words(stage: str | None, said: str | None) -> None:
     job = Job(JobId("j"), PERSONAL, "ingest", JobStatus.RUNNING, NOW, NOW, stage=stage)
     assert stage_of(job) == said if said else stage_of(job) not in ("Starting", "")
+
+
+def test_an_answer_without_the_model_says_so_and_not_that_the_search_failed() -> None:
+    assert degraded(["llm"]) == "The language model did not answer, so this is quoted from your documents."
+    assert degraded(["vectors", "llm"]).startswith("Not everything could be searched: vectors did not answer.")
