@@ -40,13 +40,21 @@ PENDING_SHARE = 0.02
 INDEX_CACHE_BYTES = 128 << 20
 METADATA_CACHE_BYTES = 32 << 20
 
+ENGINE_ENVIRONMENT = {
+    "LANCE_DEFAULT_IO_BUFFER_SIZE": str(32 << 20),
+    "LANCE_IO_THREADS": "4",
+    "LANCEDB_LOG": "error",
+}
+"""What the engine takes from the environment alone, as it is imported. Read ahead by 2 GiB, as it would, training and compaction
+take 150 MiB more at 100,000 rows; searches are as fast. Its warnings ("partition 5 is empty, skipping") tell nobody what to do."""
+
 
 class Engine:
     """A LanceDB connection and the thread that runs its event loop: the engine's asynchronous API costs 0.6 ms less a search."""
 
     def __init__(self, folder: Path, dim: int) -> None:
-        # Its warnings go to standard error ("partition 5 is empty, skipping") and tell nobody what to do.
-        os.environ.setdefault("LANCEDB_LOG", "error")
+        for name, value in ENGINE_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         import lancedb
         import pyarrow as pa
 
