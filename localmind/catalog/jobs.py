@@ -150,6 +150,8 @@ class JobTable:
             connection.execute(GOT_ON if got_on else PROGRESS, values)
 
     def finish(self, ids: Sequence[JobId], status: JobStatus, *, error: Mapping[str, Any] | None = None) -> None:
+        if not ids:
+            return
         changes: dict[str, Any] = {"status": status, "error": error, "owner": None, "lease_until": None, "updated_at": time.time()}
         if status is JobStatus.SUCCEEDED:
             changes |= {"progress": 1.0}

@@ -41,12 +41,16 @@ LOOK_S = 1.0
 FULLER_S = 0.05
 """How long a batch waits for more chunks while the embedder is busy anyway."""
 
+LONG_CHARS = 100_000
+"""Of a document whose first batch takes long enough for a person to wonder."""
+
 REPORT_S = 0.5
 """A job's progress is written, and a cancel noticed, at most this often."""
 
 TIDY_S = 2.0
-TIDY_ROWS = 50_000
-"""How often the tidy thread looks; rows after which it does not wait for a rest."""
+TIDY_ROWS = 10_000
+TIDY_AGAIN_S = 60.0
+"""How often the tidy thread looks; rows after which it does not wait for a rest; when it comes again for files that were in use."""
 
 Prepare = Callable[[Job, int], Work | None]
 
@@ -176,7 +180,8 @@ class Pipeline:
             self._preparing.pop(job.id, None)
             self._reported.pop(job.id, None)
         if work is not None:
-            self._jobs.progress({job.id: (work.stage, work.progress)})
+            if work.size > LONG_CHARS:
+                self._jobs.progress({job.id: (work.stage, work.progress)})
             self._active.admit(work)
 
     def _delete(self, claim: Claim) -> None:
@@ -293,11 +298,14 @@ class Pipeline:
 
     def _tidy_loop(self) -> None:
         """Lets the vector index compact itself: at rest, or after many rows."""
+        tidied: dict[TenantId, float] = {}
         while not self._stopping.wait(TIDY_S):
             is_resting = not self._preparing and not self._active.job_ids()
             for tenant, rows in list(self._untidy.items()):
-                if rows >= TIDY_ROWS or (is_resting and rows > 0):
+                is_due = rows > 0 or time.monotonic() - tidied.get(tenant, 0.0) > TIDY_AGAIN_S
+                if rows >= TIDY_ROWS or (is_resting and is_due):
                     self._untidy[tenant] = 0
+                    tidied[tenant] = time.monotonic()
                     try:
                         self._store.vectors.optimize(tenant)
                     except Exception as error:

@@ -79,7 +79,7 @@ class Prepare:
         """A work without chunks left: what remains is to clear up, and to enrich."""
         source = revision.source_id
         present = self._catalog.chunks.places(job.tenant, source)
-        work = Work(job, revision, revision.title, Document("", revision.media_type), iter(()), present, exhausted=True)
+        work = Work(job, revision, revision.title, Document("", revision.media_type), iter(()), present, exhausted=True, is_resumed=True)
         work.places = dict(present)
         return work
 
@@ -87,15 +87,6 @@ class Prepare:
         source = revision.source_id
         own = document.title if revision.kind in ("file", "url") else None
         title = own or revision.title
-        rows = {
-            "source_id": source,
-            "version": job.version,
-            "pages": len(document.pages) or None,
-            "chars": len(document.text),
-            "notes": list(document.notes),
-            "partial": bool(document.empty_pages),
-        }
-        self._catalog.sources.update_revision([rows])
         chunks = chunk(
             document,
             self._tokenizer,

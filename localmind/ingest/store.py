@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from localmind.blobs.port import Blobs
 from localmind.catalog.catalog import Catalog
@@ -87,37 +87,39 @@ class Store:
             for tenant, places in by_tenant.items():
                 self._index(tenant, [items[at] for at in places])
             self.catalog.jobs.progress({work.job.id: (work.stage, work.progress) for work in {i.work: None for i in items}}, got_on=True)
-            for work in finished:
-                self._show(work, enrich=enrich)
+            self._show(finished, enrich=enrich)
 
     def _index(self, tenant: TenantId, items: Sequence[Written]) -> None:
         self.catalog.chunks.stage(tenant, [(item.chunk, item.work.job.version) for item in items])
         self.text.write(tenant, [TitledChunk(item.work.title, item.chunk) for item in items])
         self.graph.write(tenant, [ChunkExtraction(item.chunk.source_id, item.chunk.id, item.extraction) for item in items])
 
-    def _show(self, work: Work, *, enrich: bool) -> None:
-        """The one step in which a version appears; the job is over unless something of the old version is left to clear."""
-        job, source = work.job, work.job.source_id
-        assert source is not None
-        stale = work.present.keys() - work.places.keys()
-        self._drop_rows(job.tenant, stale)
-        self.catalog.chunks.move({key: place for key, place in work.places.items() if work.present.get(key, place) != place})
-        self.catalog.sources.show([(source, job.version)])
-        if work.title != work.revision.title:
-            self.catalog.sources.update(job.tenant, source, title=work.title)
-        self.catalog.sources.update_revision(
-            [
-                {
-                    "source_id": source,
-                    "version": job.version,
-                    "chunks": len(work.places),
-                    "missing": len(work.places) if enrich else 0,
-                    "entities": self.graph.count_entities(job.tenant, source=source) if work.places else 0,
-                }
-            ]
-        )
-        if not enrich and not self.has_leftovers(work):
-            self.catalog.jobs.finish([job.id], JobStatus.SUCCEEDED)
+    def _show(self, works: Sequence[Work], *, enrich: bool) -> None:
+        """The one step in which versions appear; a job is over unless something of the old version is left to clear."""
+        sources = self.catalog.sources
+        for work in works:
+            tenant, source = work.job.tenant, work.revision.source_id
+            self._drop_rows(tenant, work.present.keys() - work.places.keys())
+            self.catalog.chunks.move({key: place for key, place in work.places.items() if work.present.get(key, place) != place})
+            if work.title != work.revision.title:
+                sources.update(tenant, source, title=work.title)
+        sources.show([(work.revision.source_id, work.job.version) for work in works])
+        sources.update_revision([self._facts(work, enrich=enrich) for work in works if not work.is_resumed])
+        self.catalog.jobs.finish([w.job.id for w in works if not (enrich or self.has_leftovers(w))], JobStatus.SUCCEEDED)
+
+    def _facts(self, work: Work, *, enrich: bool) -> dict[str, Any]:
+        document, source = work.document, work.revision.source_id
+        return {
+            "source_id": source,
+            "version": work.job.version,
+            "pages": len(document.pages) or None,
+            "chars": len(document.text),
+            "notes": list(document.notes),
+            "partial": bool(document.empty_pages),
+            "chunks": len(work.places),
+            "missing": len(work.places) if enrich else 0,
+            "entities": self.graph.count_entities(work.job.tenant, source=source) if work.places else 0,
+        }
 
     @staticmethod
     def has_leftovers(work: Work) -> bool:

@@ -37,6 +37,8 @@ class Work:
     exhausted: bool = False
     closed: bool = False
     """Its end is on its way to the last stage."""
+    is_resumed: bool = False
+    """It appeared before a kill: what is left is to clear up, and to enrich."""
     cancelled: bool = False
     failed: BaseException | None = None
 
