@@ -87,7 +87,10 @@ class Service:
             # The thread's boundary: whatever it was, /health and every call shall tell it.
             error = self.error = caught
             self.state = State.FAILED
-            log.error("start_failed", error=str(caught), exc_info=not isinstance(caught, LocalMindError))
+            if isinstance(caught, LocalMindError):
+                log.warning("start_failed", error=str(caught))
+            else:
+                log.exception("start_failed")
         else:
             log.info("service_ready")
         self._ended.set()

@@ -15,7 +15,7 @@ import httpx
 
 from apps.cli import service_file
 from apps.cli.exits import Refused
-from localmind.errors import DataDirInUse, Unavailable
+from localmind.errors import DataDirInUse, LocalMindError, Unavailable
 from localmind.settings import Settings
 
 PROBE_TIMEOUT_S = 2.0
@@ -153,8 +153,10 @@ def _wait_until_open(service: Any, server: Any, thread: threading.Thread, settin
             f"Another process has {settings.data_dir} open, but no service answers for it.",
             hint="Wait for it to end, or stop it; `localmind doctor` says which it is.",
         ) from service.error
-    if service.error is not None:
+    if isinstance(service.error, LocalMindError):
         raise service.error
+    if service.error is not None:  # its traceback is in the log above
+        raise Unavailable(f"The product can't be opened: {service.error}.", hint="`localmind doctor` looks for the cause.")
 
 
 def _timeout() -> httpx.Timeout:

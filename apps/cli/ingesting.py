@@ -111,8 +111,8 @@ def _look_back(api: Api, outcomes: Sequence[Outcome], progress: Progress, bar: T
     for outcome, source in sources:
         outcome.notes = source["notes"]
     if any(source["kind"] == "archive" or source["parts"] for _, source in sources):
-        while left := sum(api.get("/api/v1/stats")["jobs"].get(status, 0) for status in ("queued", "running")):
-            progress.update(bar, description=f"{left} parts left")
+        while left := sum(1 for status in ("queued", "running") for _ in api.items("/api/v1/jobs", limit=200, status=status)):
+            progress.update(bar, description=f"{left if left < 200 else 'many'} parts left")
             time.sleep(DRAIN_POLL_S)
 
 

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from localmind.errors import ConfigurationError, DataDirInUse, LocalMindError
 from localmind.model import PERSONAL
@@ -27,15 +28,15 @@ LLM_TIMEOUT_S = 5.0
 INSTALL_AGAIN = "Run `make run` again; it installs what requirements/run.lock names."
 
 
-def examine(settings: Settings) -> list[Check]:
-    """Every check in order; one that fails does not keep the others from being made."""
+def examine(settings: Settings, *, opened: LocalMind | None = None) -> list[Check]:
+    """Every check in order; one that fails does not keep the others from being made. opened: the product of this process, if it is."""
     checks = [_python(), _packages(), _data_dir(settings)]
-    composed = _settings(settings)
+    composed = opened or _composed(settings)
     if isinstance(composed, Check):
         checks.append(composed)
     else:
         checks.append(Check("settings", True, _told(settings)))
-        checks += _engines(composed)
+        checks += _opened_engines(composed) if opened else _closed_engines(composed)
     return [*checks, _llm(settings), _tesseract(settings)]
 
 
@@ -82,7 +83,7 @@ def _data_dir(settings: Settings) -> Check:
     return Check("data", True, told)
 
 
-def _settings(settings: Settings) -> LocalMind | Check:
+def _composed(settings: Settings) -> LocalMind | Check:
     from localmind.wiring import build
 
     try:
@@ -101,17 +102,28 @@ def _told(settings: Settings) -> str:
 # --- engines
 
 
-def _engines(mind: LocalMind) -> Iterator[Check]:
-    if not (mind.settings.data_dir / "catalog.db").exists():
-        yield Check("engines", True, "nothing is stored yet")
+def _opened_engines(mind: LocalMind) -> Iterator[Check]:
+    yield _tried("catalog", lambda: _look_at_catalog(mind))
+    yield _tried("vectors", lambda: f"{mind.store.vectors.count(PERSONAL)} vectors")
+    yield _tried("model", lambda: _look_at_model(mind))
+
+
+def _closed_engines(mind: LocalMind) -> Iterator[Check]:
+    """Opened for the look, where nobody else has them open. What isn't there yet is not made."""
+    folder = mind.settings.data_dir
+    if not (folder / "catalog.db").exists():
+        yield Check("engines", True, "nothing is stored yet; the first start makes catalog, vectors and model")
         return
     yield _tried("catalog", lambda: _look_at_catalog(mind))
-    with _locked(mind) as ours:
-        if not ours:
-            yield Check("engines", True, "a running Local Mind has them open; its /health tells of them")
-            return
-        yield _tried("vectors", lambda: _look_at_vectors(mind))
+    mind.catalog.database.close()
+    with _locked(folder) as ours:
+        if ours:
+            yield _tried("vectors", lambda: _look_at_vectors(mind))
+        else:
+            yield Check("vectors", True, "another process has them open")
+    if (folder / "models").exists():
         yield _tried("model", lambda: _look_at_model(mind))
+        mind.embedder.close()
 
 
 def _tried(name: str, look: Callable[[], str]) -> Check:
@@ -127,7 +139,6 @@ def _tried(name: str, look: Callable[[], str]) -> Check:
 def _look_at_catalog(mind: LocalMind) -> str:
     with mind.catalog.database.read() as connection:
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-    mind.catalog.database.close()
     if found != "ok":
         raise LocalMindError(f"The catalog is damaged: {found}.", hint="Restore it from a backup.")
     size = (mind.settings.data_dir / "catalog.db").stat().st_size
@@ -144,20 +155,25 @@ def _look_at_vectors(mind: LocalMind) -> str:
 
 def _look_at_model(mind: LocalMind) -> str:
     mind.embedder.open()
-    try:
-        vector = mind.embedder.embed_query("Does it work?")
-        return f"{mind.embedder.model}, {len(vector)} dimensions"
-    finally:
-        mind.embedder.close()
+    dimensions = len(mind.embedder.embed_query("Does it work?"))
+    told = f", {mind.embedder.describe()}" if isinstance(mind.embedder, _DescribesItself) else ""
+    return f"{mind.embedder.model}, {dimensions} dimensions{told}"
+
+
+@runtime_checkable
+class _DescribesItself(Protocol):
+    """An embedder that runs here and can say on what, and why on that."""
+
+    def describe(self) -> str: ...
 
 
 @contextmanager
-def _locked(mind: LocalMind) -> Iterator[bool]:
+def _locked(folder: Path) -> Iterator[bool]:
     """Whether the data directory is nobody else's while we look."""
     from localmind.wiring import lock_data_dir
 
     try:
-        lock = lock_data_dir(mind.settings.data_dir)
+        lock = lock_data_dir(folder)
     except DataDirInUse:
         yield False
         return

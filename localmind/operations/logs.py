@@ -13,23 +13,34 @@ QUIET = ("alembic", "httpx", "httpcore", "asyncio", "watchfiles", "python_multip
 """Libraries that log each call: from WARNING on."""
 
 
-def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send structlog and the standard library's loggers to `stream` (stderr). Safe to call again.
+class StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at that moment: a progress bar puts itself in its place while it is shown."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """The base class sets it once; there is nothing to keep."""
+
+
+def configure(level: str = "INFO") -> None:
+    """Send structlog and the standard library's loggers to standard error. Safe to call again.
 
     Values bound with `structlog.contextvars.bind_contextvars` (request_id, job_id) stand in every line of that context.
     """
-    stream = sys.stderr if stream is None else stream
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(terminal=stream.isatty())],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(terminal=sys.stderr.isatty())],
         )
     )
     root = logging.getLogger()

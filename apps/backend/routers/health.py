@@ -62,6 +62,6 @@ def _refresh(service: Service) -> None:
     metrics.neo4j_is_healthy.set(services.get("graph") == "healthy")
     metrics.milvus_is_healthy.set(services.get("vectors") == "healthy")
     if service.state is State.READY:
-        counted = service.mind.maintenance.stats(PERSONAL).jobs
+        counted = service.mind.catalog.jobs.counts(PERSONAL)
         for status in JobStatus:
             metrics.jobs.labels(status.value).set(counted.get(status.value, 0))

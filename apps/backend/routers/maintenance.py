@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from apps.backend.dependencies import Mind, ServiceDep, Tenant
 from apps.backend.schemas.common import problems
 from apps.backend.schemas.operations import CheckOut, DoctorOut, RebuildOut, ReconcileIn, ReconcileOut, StatsOut
+from apps.backend.service import State
 
 router = APIRouter(prefix="/api/v1", tags=["maintenance"])
 
@@ -34,4 +35,5 @@ def doctor(service: ServiceDep) -> DoctorOut:
     """Look at everything that is needed, and say how to mend what is wrong."""
     from localmind.operations.doctor import examine
 
-    return DoctorOut(checks=[CheckOut.model_validate(one) for one in examine(service.settings)])
+    opened = service.mind if service.state is State.READY else None
+    return DoctorOut(checks=[CheckOut.model_validate(one) for one in examine(service.settings, opened=opened)])

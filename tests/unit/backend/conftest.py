@@ -28,16 +28,16 @@ def settings_for(model_cache: Path) -> Callable[..., Settings]:
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[..., Settings]) -> Iterator[TestClient]:
-    """An open service."""
+    """An open service. Tests that ask it stand in the group `backend`, so that one process has it and starts it once."""
     app = create_app(settings_for(tmp_path_factory.mktemp("data") / "lm"))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         wait_until_ready(client)
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def handbook(client: TestClient) -> dict[str, Any]:
     """An ingested source: the handbook."""
     began = time.monotonic()

@@ -10,6 +10,8 @@ from fastapi.testclient import TestClient
 
 from tests.unit.backend.asking import HANDBOOK, problem_of, wait_for_job
 
+pytestmark = pytest.mark.xdist_group("backend")
+
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
 
 

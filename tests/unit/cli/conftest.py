@@ -122,9 +122,9 @@ def is_ready(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(start: Start, with_model: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A running service for the module."""
+    """A running service. Tests that use it stand in the group `cli`, so that one process has it and starts it once."""
     service = start(with_model(tmp_path_factory.mktemp("served") / "data"))
     yield service
     service.stop()
