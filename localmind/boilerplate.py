@@ -15,6 +15,9 @@ _DIGITS = re.compile(r"\d+")
 EDGE_LINES = 2
 """Lines at a page's top and bottom that may be headers and footers."""
 
+EDGE_CHARS = 400
+"""Where those lines are looked for. Pages that have no more than this prove nothing: a batch of invoices is not boilerplate."""
+
 REPEATED = 3
 """Pages from which on such a line counts as repeated, its numbers not compared."""
 
@@ -24,7 +27,8 @@ class Boilerplate:
 
     def __init__(self, document: Document) -> None:
         self._paged = bool(document.pages)
-        edges = Counter(line for page in document.pages for line in set(_edges(document.text, page.start, page.end)))
+        full = [page for page in document.pages if page.end - page.start > EDGE_CHARS]
+        edges = Counter(line for page in full for line in set(_edges(document.text, page.start, page.end)))
         self._repeated = frozenset(line for line, pages in edges.items() if pages >= REPEATED)
 
     def fills(self, text: str) -> bool:
@@ -44,8 +48,8 @@ class Boilerplate:
 def _edges(text: str, start: int, end: int) -> Iterator[str]:
     """The first and last lines of a page that hold anything, normalised; a page's middle is not read."""
     for piece, chosen in (
-        (text[start : start + 400], slice(None, EDGE_LINES)),
-        (text[max(start, end - 400) : end], slice(-EDGE_LINES, None)),
+        (text[start : start + EDGE_CHARS], slice(None, EDGE_LINES)),
+        (text[max(start, end - EDGE_CHARS) : end], slice(-EDGE_LINES, None)),
     ):
         for line in [line for line in piece.splitlines() if line.strip()][chosen]:
             yield _normal(line)

@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 from localmind.model import Heading
@@ -34,6 +35,7 @@ class Boundary(NamedTuple):
 LONG_CHARS = 240
 """What is longer than this, a sentence or a line, may be cut between words too."""
 
+_WORD = re.compile(rb"[0-9A-Za-z\x80-\xff]+")  # of UTF-8
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 # A full stop after a space is a dot leader's.
 _END = re.compile(r"""(?<=\S)[.!?…]+["'”’»)\]]*(?=\s|$)|[。！？｡]+["'”’」』）)]*""")
@@ -78,6 +80,17 @@ def boundaries(text: str, start: int, end: int, headings: Sequence[Heading]) -> 
 def fingerprint(text: str, position: int) -> int:
     """32 bits of what follows the position: equal wherever the same text stands, so that cuts chosen by it move with the text."""
     return zlib.crc32(text[position : position + 48].encode("utf-8", "surrogatepass"))
+
+
+def priority(text: str, position: int) -> int:
+    """48 bits that say which of two boundaries goes first: the largest hash of two words in a row around it, then what follows it.
+
+    Most edits next to a boundary leave that pair of words alone, and with it every cut that follows from it.
+    """
+    around = text[max(0, position - 80) : position + 80].encode("utf-8", "surrogatepass")
+    hashes = [zlib.crc32(word) for word in _WORD.findall(around)[1:-1]]
+    top = max([(one * 31 + two) & 0xFFFFFFFF for one, two in pairwise(hashes)], default=0)
+    return top << 16 | fingerprint(text, position) >> 16
 
 
 def _in_lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """Cuts a document into chunks for the embedder: full ones, at good places, and the same ones again after an edit elsewhere.
 
 A chunk's id comes from its text, so an edit costs as many chunks as it changes. Therefore no cut is chosen by counting from the
-document's start. A stretch that is too long is cut at the best boundary inside it, ties decided by a hash of the text that
-follows, and then its two halves in turn: a cut depends only on its surroundings up to the next better cut on either side.
+document's start. A stretch that is too long is cut at the best boundary inside it, ties decided by a hash of the words around
+it, and then its two sides in turn: a cut depends only on its surroundings up to the next better cut on either side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from localmind.boilerplate import Boilerplate
-from localmind.boundaries import Strength, boundaries, fingerprint
+from localmind.boundaries import Strength, boundaries, fingerprint, priority
 from localmind.ids import stable_id, text_hash
 from localmind.model import Chunk, ChunkId, Document, Heading, SourceId, TenantId
 
@@ -42,7 +42,7 @@ _LEAST_SHARE = {Strength.PARAGRAPH: 0.4, **dict.fromkeys(range(Strength.HEADING,
 for what is not named. A heading is worth a smaller chunk, one of level 1 a very small one."""
 
 _TWO_CHUNKS = 1.8
-"""Up to so many full chunks, a stretch is halved evenly; a longer one is cut by hash. At 2.0 the halves would seldom fit."""
+"""A stretch of up to so many full chunks is cut where both sides become chunks. At 2.0 there would seldom be such a place."""
 
 
 def chunk(
@@ -154,7 +154,7 @@ class _Region:
         found = boundaries(text, start, end, outline.within(start, end))
         self.positions = [*(boundary.position for boundary in found), end]
         self._strengths = [int(boundary.strength) for boundary in found]
-        self._hashes = [fingerprint(text, boundary.position) for boundary in found]
+        self._priorities = [priority(text, boundary.position) for boundary in found]
         self._of_strength: dict[int, list[int]] = {}
         for piece, strength in enumerate(self._strengths):
             self._of_strength.setdefault(strength, []).append(piece)
@@ -191,21 +191,20 @@ class _Region:
         return begin
 
     def _best(self, low: int, high: int, full: int) -> int:
-        """The strongest boundary that leaves enough on both sides; among equals the evenest for two chunks, else by hash."""
+        """The strongest boundary that leaves enough on both sides; among equals the first in priority, then the evenest."""
         start, end = self._sums[low], self._sums[high]
         total = end - start
-        even = total <= _TWO_CHUNKS * full
         for strength in self._order:
             least = _LEAST_SHARE.get(strength, 0.5) * min(full, total / 2)
-            if even:
+            if total <= _TWO_CHUNKS * full:
                 least = max(least, total - full)
             first = bisect_left(self._sums, start + least, low + 1, high)
             last = bisect_right(self._sums, end - least, low + 1, high)
             pieces = self._of_strength[strength]
             found = pieces[bisect_left(pieces, first) : bisect_left(pieces, last)]
             if found:
-                top = max(map(self._hashes.__getitem__, found))
-                return self._evenest([piece for piece in found if self._hashes[piece] == top], start + end)
+                top = max(self._priorities[piece] for piece in found)
+                return self._evenest([piece for piece in found if self._priorities[piece] == top], start + end)
         return self._evenest(range(low + 1, high), start + end)
 
     def _evenest(self, pieces: Sequence[int], twice_middle: int) -> int:
