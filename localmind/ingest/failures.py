@@ -11,7 +11,7 @@ from localmind.ingest.work import job_error
 from localmind.model import Job, JobStatus
 from localmind.operations import metrics
 
-CRASHES = 10
+CRASHES = 25
 """Times that a job may be begun without getting on before it is taken for the cause of the crashes."""
 
 BACKOFF_S = 2.0

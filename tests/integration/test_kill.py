@@ -41,7 +41,11 @@ class Server:
         environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": str(self.data_dir), "SEED_GUIDES": "false", "WEB": "false"}
         self.log = (self.data_dir / "log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "apps.cli.main", "serve"], env=environment, stdout=self.log, stderr=self.log, start_new_session=True
+            [sys.executable, "-c", "from apps.cli.main import run; run()", "serve"],
+            env=environment,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
         )
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
@@ -140,3 +144,61 @@ def test_ten_kills_lose_nothing_and_leave_nothing_behind(tmp_path: Path, model_c
         for source_id in list(accepted.values())[::10]:
             assert server.call("GET", f"/api/v1/sources/{source_id}").json()["status"] == "ready"
         server.stop()
+
+
+COUNTING = """
+import sys, threading
+from pathlib import Path
+from localmind.ids import text_hash
+from localmind.model import PERSONAL
+from localmind.settings import Settings
+from localmind.wiring import build
+
+mind = build(Settings(data_dir=Path(sys.argv[1]), seed_guides=False))
+embed = mind.embedder.embed_documents
+record = open(sys.argv[2], "a")
+
+def counted(texts):
+    vectors = embed(texts)
+    record.write("".join(text_hash(text) + "\\n" for text in texts))
+    record.flush()
+    return vectors
+
+mind.embedder.embed_documents = counted
+mind.open()
+if len(sys.argv) > 3:
+    with open(sys.argv[3], "rb") as data:
+        mind.sources.upload(PERSONAL, filename="long.txt", data=data)
+job = mind.jobs.list(PERSONAL).items[0]
+for state in mind.jobs.watch(PERSONAL, job.id):
+    print(state.status, state.progress, flush=True)
+mind.close()
+"""
+
+
+def test_a_kill_repeats_at_most_one_batch_of_the_embedder(tmp_path: Path, model_cache: Path) -> None:
+    from localmind.ingest.active import BATCH_CHUNKS
+
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "models").symlink_to(model_cache, target_is_directory=True)
+    long_text = tmp_path / "long.txt"
+    long_text.write_text("\n\n".join(text["text"] for text in texts(300, random.Random(3))))
+    record = tmp_path / "embedded"
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", COUNTING, str(data), str(record), *arguments], stdout=subprocess.PIPE, text=True)
+
+    with run(str(long_text)) as first:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if float(line.split()[1]) > 0.5:  # well in the middle: the next state may be any
+                break
+        first.kill()
+    with run() as second:
+        output, _ = second.communicate(timeout=300)
+    assert output.splitlines()[-1].startswith("succeeded")
+
+    embedded = record.read_text().splitlines()
+    assert len(embedded) - len(set(embedded)) <= BATCH_CHUNKS
+    assert len(set(embedded)) > 3 * BATCH_CHUNKS
