@@ -39,14 +39,9 @@ class Server:
 
     def start(self) -> None:
         environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": str(self.data_dir), "SEED_GUIDES": "false", "WEB": "false"}
-        self.log = (self.data_dir / "log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from apps.cli.main import run; run()", "serve"],
-            env=environment,
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-c", "from apps.cli.main import run; run()", "serve"]
+        with (self.data_dir / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             assert self.process.poll() is None, (self.data_dir / "log").read_text()[-3000:]
