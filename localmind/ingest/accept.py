@@ -58,6 +58,8 @@ class Accept:
 
     def __call__(self, tenant: TenantId, items: Sequence[Incoming], *, bulk: bool = False) -> list[Accepted]:
         """Commit all or nothing; one answer an item, in order. Raises TooLarge, InvalidInput, DiskFull."""
+        for item in items:  # all of them first: what is refused leaves no blob behind
+            check(item)
         with self._gate.shared():
             stored = [self._store(tenant, item) for item in items]
             with self._catalog.database.write():
@@ -69,6 +71,7 @@ class Accept:
     def version(self, tenant: TenantId, source_id: SourceId, incoming: Incoming) -> Accepted:
         """New content for a source that is there. Raises NotFound, TooLarge."""
         self._catalog.sources.get(tenant, source_id)
+        check(incoming)
         with self._gate.shared():
             stored = self._store(tenant, incoming)
             with self._catalog.database.write():
@@ -95,12 +98,9 @@ class Accept:
                 self._blobs.put(tenant, item.incoming.data)
 
     def _store(self, tenant: TenantId, incoming: Incoming) -> _Stored:
-        check(incoming)
         if incoming.data is None:
             return _Stored(incoming, UNFETCHED, 0, "")
         key, size = self._blobs.put(tenant, incoming.data, max_bytes=self._max_bytes)
-        if size == 0:
-            raise InvalidInput(f"{incoming.filename or incoming.title!r} is empty.", hint="Send a file with content.")
         # Two notes with one text and two titles are two notes; two files with one content are one, whatever their names.
         content_hash = stable_id("titled", incoming.title, key) if incoming.titled else key
         return _Stored(incoming, key, size, content_hash)
@@ -178,7 +178,7 @@ class Accept:
 
 
 def check(incoming: Incoming) -> None:
-    """Raises InvalidInput for words that the catalog or a page could not carry."""
+    """Raises InvalidInput for an empty file, and for words that the catalog or a page could not carry."""
     for name, value, limit in (("title", incoming.title, MAX_TITLE), ("uri", incoming.uri or "", MAX_URI)):
         if len(value) > limit:
             raise InvalidInput(f"The {name} has {len(value)} characters; {limit} are the most.", hint=f"Shorten the {name}.")
@@ -191,6 +191,10 @@ def check(incoming: Incoming) -> None:
     for tag in incoming.tags:
         if not tag or len(tag) > MAX_TAG or not is_clean(tag):
             raise InvalidInput(f"The tag {tag[:40]!r} can't be used.", hint=f"A tag has 1 to {MAX_TAG} characters.")
+    if incoming.data is not None:
+        if not incoming.data.read(1):
+            raise InvalidInput(f"{incoming.filename or incoming.title!r} is empty.", hint="Send a file with content.")
+        incoming.data.seek(0)
 
 
 def is_clean(text: str) -> bool:

@@ -30,7 +30,7 @@ def settings_for(model_cache: Path) -> Callable[..., Settings]:
 
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[..., Settings]) -> Iterator[TestClient]:
-    """An open service. Tests that ask it stand in the group `backend`, so that one process has it and starts it once."""
+    """An open service. Started once a test process."""
     app = create_app(settings_for(tmp_path_factory.mktemp("data") / "lm"))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         wait_until_ready(client)

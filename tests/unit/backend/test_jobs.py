@@ -10,8 +10,6 @@ from fastapi.testclient import TestClient
 
 from tests.unit.backend.asking import events, problem_of, wait_for_job
 
-pytestmark = pytest.mark.xdist_group("backend")
-
 
 @pytest.fixture(scope="module")
 def failed(client: TestClient) -> dict[str, Any]:

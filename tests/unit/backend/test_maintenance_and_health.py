@@ -15,8 +15,6 @@ from localmind.errors import CorruptIndex
 from localmind.settings import Settings
 from tests.unit.backend.asking import problem_of, wait_until_ready
 
-pytestmark = pytest.mark.xdist_group("backend")
-
 
 def test_stats_count_what_is_there(client: TestClient, handbook: dict[str, Any]) -> None:
     stats = client.get("/api/v1/stats").json()

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from tests.unit.backend.asking import events, problem_of
 
-pytestmark = [pytest.mark.usefixtures("handbook"), pytest.mark.xdist_group("backend")]
+pytestmark = pytest.mark.usefixtures("handbook")
 
 
 def text_of(client: TestClient, source_id: str) -> str:

@@ -10,8 +10,6 @@ from fastapi.testclient import TestClient
 
 from tests.unit.backend.asking import HANDBOOK, problem_of, wait_for_job
 
-pytestmark = pytest.mark.xdist_group("backend")
-
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
 
 
@@ -71,8 +69,9 @@ def test_a_name_that_can_not_be_used_is_refused(client: TestClient, name: str) -
     assert "name" in problem_of(upload(client, name, b"text"), 400)["detail"]
 
 
-def test_an_empty_file_is_refused(client: TestClient) -> None:
+def test_an_empty_file_is_refused_and_leaves_nothing_behind(client: TestClient) -> None:
     assert "empty" in problem_of(upload(client, "empty.txt", b""), 400)["detail"]
+    assert client.post("/api/v1/maintenance/reconcile", json={"check": True}).json()["findings"] == []
 
 
 def test_a_file_over_the_limit_is_refused_and_the_next_one_works(client: TestClient) -> None:

@@ -124,7 +124,7 @@ def is_ready(url: str) -> bool:
 
 @pytest.fixture(scope="session")
 def service(start: Start, with_model: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A running service. Tests that use it stand in the group `cli`, so that one process has it and starts it once."""
+    """A running service. Started once a test process."""
     service = start(with_model(tmp_path_factory.mktemp("served") / "data"))
     yield service
     service.stop()

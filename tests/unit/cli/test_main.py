@@ -12,7 +12,6 @@ import pytest
 
 from tests.unit.cli.conftest import Localmind, Service
 
-pytestmark = pytest.mark.xdist_group("cli")
 HEAVY = ("fastapi", "nicegui", "lancedb", "numpy", "httpx", "sqlalchemy", "openvino", "pydantic", "rich", "uvicorn", "structlog")
 COMMANDS = ("serve", "ingest", "sources", "jobs", "search", "ask", "delete", "reconcile", "rebuild", "status", "doctor")
 
