@@ -10,7 +10,7 @@ run: $(VENV)/.run
 	@$(BIN)/localmind serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-integration: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/integration $(ARGS)
