@@ -146,7 +146,8 @@ def notes(count: int, seed: int = 0) -> list[NewText]:
 def report(name: str, run: Span, floors: Sequence[Span], chunks: int) -> None:
     wall, cpu = sum(f.wall for f in floors) / len(floors), sum(f.cpu for f in floors) / len(floors)
     print(
-        f"{name}: {chunks} chunks; floor {chunks / wall:.1f} chunks/s (before {chunks / floors[0].wall:.1f}, after {chunks / floors[-1].wall:.1f})"
+        f"{name}: {chunks} chunks; floor {chunks / wall:.1f} chunks/s"
+        f" (before {chunks / floors[0].wall:.1f}, after {chunks / floors[-1].wall:.1f})"
     )
     print(
         f"  ingest {chunks / run.wall:.1f} chunks/s = {wall / run.wall:.2f} x floor; CPU {run.cpu / cpu:.2f} x floor; wall {run.wall:.1f} s"
@@ -170,7 +171,8 @@ def long(models: Path, pdf: Path) -> None:
         floors = [floor(mind, texts), floor(mind, texts)]
         report(pdf.name, run, floors, len(texts))
         print(
-            f"  bytes to searchable {run.wall / (sum(f.wall for f in floors) / 2):.2f} x floor; reading {reading.wall:.2f} s = {100 * reading.wall / run.wall:.1f}%"
+            f"  bytes to searchable {run.wall / (sum(f.wall for f in floors) / 2):.2f} x floor;"
+            f" reading {reading.wall:.2f} s = {100 * reading.wall / run.wall:.1f}%"
         )
         print(f"  {mind.maintenance.stats(PERSONAL).disk_bytes}; text+vectors {sum(len(t.encode()) for t in texts) + len(texts) * 1536}")
 
@@ -208,7 +210,8 @@ def growth(models: Path, large: int = 49_000) -> None:
             wait(mind, mind.sources.add_texts(PERSONAL, notes(1000, seed=4), bulk=True))
         count = mind.catalog.chunks.count(PERSONAL)
         print(
-            f"growth: 1,000 documents into {count - 1000} against into 1,000: wall {late.wall / early.wall:.2f} x, CPU {late.cpu / early.cpu:.2f} x"
+            f"growth: 1,000 documents into {count - 1000} against into 1,000:"
+            f" wall {late.wall / early.wall:.2f} x, CPU {late.cpu / early.cpu:.2f} x"
         )
         print(f"  {early.wall:.1f} s and {late.wall:.1f} s; disk {mind.maintenance.stats(PERSONAL).disk_bytes}")
 
@@ -228,8 +231,8 @@ def delete(models: Path, sizes: Sequence[int] = (1000, 50_000), rounds: int = 20
                 source = mind.sources.list(PERSONAL, limit=1).items[0]
                 spent["delete"] += _cpu_of(lambda source=source: wait(mind, [mind.sources.delete(PERSONAL, source.id)]))  # type: ignore[misc]
             print(
-                f"delete at {size} documents: {1000 * spent['delete'] / rounds:.1f} ms CPU, ingest {1000 * spent['ingest'] / rounds:.1f} ms:"
-                f" {spent['delete'] / spent['ingest']:.2f} x"
+                f"delete at {size} documents: {1000 * spent['delete'] / rounds:.1f} ms CPU,"
+                f" ingest {1000 * spent['ingest'] / rounds:.1f} ms: {spent['delete'] / spent['ingest']:.2f} x"
             )
 
 

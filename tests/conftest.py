@@ -10,7 +10,6 @@ import pytest
 from filelock import FileLock
 
 from localmind.embedding.onnx import LocalEmbedder
-
 from tests.llm_server import LLMServer
 
 
