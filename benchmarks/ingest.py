@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
+import re
 import tempfile
 import threading
 import time
@@ -131,8 +132,9 @@ def floor(mind: LocalMind, texts: Sequence[str]) -> Span:
 def notes(count: int, seed: int = 0) -> list[NewText]:
     """Notes of about a chunk each, of a vocabulary with a natural distribution, with names in them."""
     generator = random.Random(seed)
-    syllables = ["ta", "ri", "mo", "ken", "sol", "ve", "dra", "pi", "lun", "os", "ga", "bel"]
-    vocabulary = ["".join(generator.choices(syllables, k=generator.randint(2, 4))) for _ in range(5000)]
+    guides = " ".join(path.read_text() for path in sorted((Path(__file__).parents[1] / "docs").glob("*/*.md")))
+    vocabulary = sorted(set(re.findall(r"[a-z]{3,}", guides)))
+    generator.shuffle(vocabulary)
     weights = [1 / (rank + 5) for rank in range(len(vocabulary))]
     names = [f"{a.capitalize()} {b.capitalize()}" for a, b in zip(vocabulary[::7], vocabulary[3::7], strict=False)]
     made = []
