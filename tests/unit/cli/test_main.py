@@ -198,3 +198,12 @@ def test_a_second_serve_on_the_same_data_says_so_and_stops(localmind: Localmind,
     told = localmind("serve", "--port", str(free_port()), env=service.env)
     assert told.code == 3
     assert "in use by another Local Mind" in told.err and "Traceback" not in told.err
+
+
+def test_another_process_at_the_address_in_the_service_file_is_not_taken_for_the_service(
+    localmind: Localmind, service: Service, tmp_path: Path
+) -> None:
+    told = json.loads((service.data_dir / "service.json").read_text())
+    (tmp_path / "service.json").write_text(json.dumps({**told, "instance": "another"}))
+    checks = json.loads(localmind("doctor", "--json", env={**service.env, "DATA_DIR": str(tmp_path)}).out)
+    assert "another program has port" in next(check for check in checks if check["name"] == "service")["detail"]
