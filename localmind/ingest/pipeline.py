@@ -32,6 +32,9 @@ from localmind.ingest.work import Work
 from localmind.model import Job, JobId, JobStatus, SourceId, TenantId
 from localmind.operations import metrics
 
+EMBEDDERS = 2
+"""Batches in the embedder at once: while one is being tokenized, or its last texts computed, the other keeps the cores busy."""
+
 CLAIM = 32
 """Jobs taken at once."""
 
@@ -94,7 +97,7 @@ class Pipeline:
         loops: list[tuple[str, Callable[[], None]]] = [
             *((f"prepare-{n}", lambda: self._prepare_loop(prepare)) for n in range(self._readers)),
             ("pump", self._pump_loop),
-            ("embed", self._embed_loop),
+            *((f"embed-{n}", self._embed_loop) for n in range(EMBEDDERS)),
             ("write", self._write_loop),
             ("heartbeat", self._heartbeat_loop),
             ("tidy", self._tidy_loop),
@@ -215,7 +218,8 @@ class Pipeline:
                 self._active.take_turns(batch)
             if batch.items or batch.ended:
                 self._pass_on(self._to_embed, batch)
-        self._pass_on(self._to_embed, None)
+        for _ in range(EMBEDDERS):
+            self._pass_on(self._to_embed, None)
 
     def _embed_loop(self) -> None:
         while (batch := self._to_embed.get()) is not None:
@@ -230,7 +234,12 @@ class Pipeline:
         self._pass_on(self._to_write, None)
 
     def _write_loop(self) -> None:
-        while (batch := self._to_write.get()) is not None:
+        ended = 0
+        while ended < EMBEDDERS:
+            batch = self._to_write.get()
+            if batch is None:
+                ended += 1
+                continue
             ending = self._active.settle(batch)
             try:
                 self._write(batch, ending)

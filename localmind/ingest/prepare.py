@@ -68,11 +68,12 @@ class Prepare:
         if revision.blob_key == UNFETCHED:
             revision = self._fetch(job, revision)
         if revision.document_key is None and not revision.is_text:
-            revision = self._read(job, revision)
-            if revision.kind == "archive":
+            document = self._read(job, revision)
+            if document is None:
                 self._catalog.jobs.finish([job.id], JobStatus.SUCCEEDED)
                 return None
-        document = documents.load(self._blobs, revision)
+        else:
+            document = documents.load(self._blobs, revision)
         return self._plan(job, revision, document)
 
     def _resume_after_commit(self, job: Job, revision: Revision) -> Work:
@@ -101,14 +102,15 @@ class Prepare:
 
     # --- reading
 
-    def _read(self, job: Job, revision: Revision) -> Revision:
-        """Read the file in a child process and keep the document, so that it is read once."""
+    def _read(self, job: Job, revision: Revision) -> Document | None:
+        """Read the file in a child process and keep the document, so that it is read once; None where its parts became sources."""
         filename = revision.filename or ""
         with self._blobs.local_file(job.tenant, revision.blob_key) as path:
             media_type = self._readers.detect(path, filename=filename)
             parts = self._readers.parts(path, filename=filename)
             if parts is not None:
-                return self._fan_out(job, revision, media_type, parts)
+                self._fan_out(job, revision, media_type, parts)
+                return None
 
             def on_progress(done: int, total: int) -> None:
                 self._report(job, Stage.READ, READ_SHARE * done / max(total, 1))
@@ -120,9 +122,9 @@ class Prepare:
             key = documents.save(self._blobs, job.tenant, document)
             changes = {"document_key": key, "media_type": document.media_type}
             self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
-        return replace(revision, document_key=key, media_type=document.media_type)
+        return document
 
-    def _fan_out(self, job: Job, revision: Revision, media_type: str, parts: Parts) -> Revision:
+    def _fan_out(self, job: Job, revision: Revision, media_type: str, parts: Parts) -> None:
         """Accept each part as a source; parts that did not change since an earlier export are left alone."""
         iterator = iter(parts)
         count = 0
@@ -148,7 +150,6 @@ class Prepare:
             }
             self._catalog.sources.update_revision([row])
             self._catalog.sources.show([(revision.source_id, job.version)])
-        return replace(revision, kind="archive", media_type=media_type)
 
     def _fetch(self, job: Job, revision: Revision) -> Revision:
         fetched = fetch(revision.uri or "", max_bytes=self._max_bytes, timeout_s=FETCH_TIMEOUT_S)
