@@ -2,8 +2,7 @@
 
     python benchmarks/ingest.py long PDF         a long document: chunks/s, time from bytes to searchable, reading's share, memory
     python benchmarks/ingest.py short            1,000 notes
-    python benchmarks/ingest.py growth           chunks 1,000 to 2,000 against 49,000 to 50,000
-    python benchmarks/ingest.py delete           one document's delete against its ingest, at 1,000 and at 50,000 documents
+    python benchmarks/ingest.py scale            1,000 notes into 1,000 and into 49,000; deletes at both; search at 100,000
 
 CPU is the process's own, all threads, and its reader processes'. Ratios over the floor: 1.0 is the embedder alone.
 """
@@ -27,7 +26,7 @@ import psutil
 
 from localmind.chunking import embedding_text
 from localmind.ingest.sources import NewText
-from localmind.model import PERSONAL, Accepted, JobStatus
+from localmind.model import PERSONAL, Accepted, JobStatus, Mode
 from localmind.settings import Settings
 from localmind.wiring import LocalMind, build
 
@@ -201,41 +200,71 @@ def fill(mind: LocalMind, count: int, seed: int) -> None:
     mind.pipeline._embedder = real
 
 
-def growth(models: Path, large: int = 49_000) -> None:
+def scale(models: Path, large: int = 100_000) -> None:
+    """growth, delete and search on one base, filled without the embedder."""
     with product(models) as mind:
+        mind.search.search(PERSONAL, "warm up")
         fill(mind, 1000, 1)
-        with Span() as early:
-            wait(mind, mind.sources.add_texts(PERSONAL, notes(1000, seed=2), bulk=True))
-        fill(mind, large - 2000, 3)
-        mind.store.vectors.optimize(PERSONAL)
-        with Span() as late:
-            wait(mind, mind.sources.add_texts(PERSONAL, notes(1000, seed=4), bulk=True))
-        count = mind.catalog.chunks.count(PERSONAL)
-        print(
-            f"growth: 1,000 documents into {count - 1000} against into 1,000:"
-            f" wall {late.wall / early.wall:.2f} x, CPU {late.cpu / early.cpu:.2f} x"
-        )
-        print(f"  {early.wall:.1f} s and {late.wall:.1f} s; disk {mind.maintenance.stats(PERSONAL).disk_bytes}")
+        early = _ingest(mind, seed=2)
+        _delete(mind, 1000)
+        fill(mind, 47_000, 3)
+        _settle(mind)
+        late = _ingest(mind, seed=4)
+        print(f"growth: from 49,000 on against from 1,000 on: wall {late.wall / early.wall:.2f} x, CPU {late.cpu / early.cpu:.2f} x")
+        print(f"  {early.wall:.1f} s and {late.wall:.1f} s for 1,000 documents")
+        _delete(mind, 50_000)
+        fill(mind, large - mind.catalog.chunks.count(PERSONAL), 5)
+        _settle(mind)
+        _search(mind)
+        print(f"  {mind.maintenance.stats(PERSONAL)}")
 
 
-def delete(models: Path, sizes: Sequence[int] = (1000, 50_000), rounds: int = 20) -> None:
-    with product(models) as mind:
-        have = 0
-        for size in sizes:
-            fill(mind, size - have, size)
-            have = size
-            mind.store.vectors.optimize(PERSONAL)
-            time.sleep(3)  # the tidy thread's turn, outside the measurement
-            added = notes(rounds, seed=7_000_000 + size)
-            spent: dict[str, float] = {"ingest": 0.0, "delete": 0.0}
-            for note in added:
-                spent["ingest"] += _cpu_of(lambda note=note: wait(mind, mind.sources.add_texts(PERSONAL, [note])))  # type: ignore[misc]
-                source = mind.sources.list(PERSONAL, limit=1).items[0]
-                spent["delete"] += _cpu_of(lambda source=source: wait(mind, [mind.sources.delete(PERSONAL, source.id)]))  # type: ignore[misc]
-            print(
-                f"delete at {size} documents: {1000 * spent['delete'] / rounds:.1f} ms CPU,"
-                f" ingest {1000 * spent['ingest'] / rounds:.1f} ms: {spent['delete'] / spent['ingest']:.2f} x"
-            )
+def _ingest(mind: LocalMind, seed: int) -> Span:
+    with Span() as span:
+        wait(mind, mind.sources.add_texts(PERSONAL, notes(1000, seed=seed), bulk=True))
+    return span
+
+
+def _settle(mind: LocalMind) -> None:
+    mind.store.vectors.optimize(PERSONAL)
+    time.sleep(3)  # the tidy thread's turn, outside the measurement
+
+
+def _delete(mind: LocalMind, size: int, rounds: int = 20) -> None:
+    spent = {"ingest": 0.0, "delete": 0.0}
+    for note in notes(rounds, seed=7_000_000 + size):
+        spent["ingest"] += _cpu_of(lambda note=note: wait(mind, mind.sources.add_texts(PERSONAL, [note])))  # type: ignore[misc]
+        source = mind.sources.list(PERSONAL, limit=1).items[0]
+        spent["delete"] += _cpu_of(lambda source=source: wait(mind, [mind.sources.delete(PERSONAL, source.id)]))  # type: ignore[misc]
+    per = {name: 1000 * seconds / rounds for name, seconds in spent.items()}
+    print(f"delete at {size} documents: {per['delete']:.1f} ms CPU, ingest {per['ingest']:.1f} ms: {per['delete'] / per['ingest']:.2f} x")
+
+
+def _search(mind: LocalMind, rounds: int = 200) -> None:
+    """Each mode and the bare parts in turns, on the same queries."""
+    table = mind.store.vectors
+    questions = [f"{note.text.split('.')[0][:60]}?" for note in notes(rounds, seed=11)]
+    took: dict[str, list[float]] = {}
+
+    def timed(name: str, action: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        result = action()
+        took.setdefault(name, []).append(1000 * (time.perf_counter() - began))
+        return result
+
+    for question in questions:
+        vector = timed("embed the query", lambda question=question: mind.embedder.embed_query(question))  # type: ignore[misc]
+        timed("vectors alone", lambda vector=vector: table.search(PERSONAL, vector, limit=10))  # type: ignore[misc]
+    for mode in Mode:
+        for question in questions:  # asked by no mode before: the query's embedding is not in the cache
+            asked = f"{mode} {question}"
+            timed(mode, lambda asked=asked, mode=mode: mind.search.search(PERSONAL, asked, mode=mode))  # type: ignore[misc]
+    bare = [a + b for a, b in zip(took["embed the query"], took["vectors alone"], strict=True)]
+    took["embed + vectors"] = bare
+    middle = float(np.percentile(bare, 50))
+    for name, values in took.items():
+        p50, p95 = np.percentile(values, [50, 95])
+        print(f"search at 100,000, {name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p50 {p50 / middle:.2f} x (embed + vectors)")
 
 
 def _cpu_of(action: Callable[[], None]) -> float:
@@ -246,7 +275,7 @@ def _cpu_of(action: Callable[[], None]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("long", "short", "growth", "delete"))
+    parser.add_argument("what", choices=("long", "short", "scale"))
     parser.add_argument("pdf", nargs="?", type=Path)
     parser.add_argument("--models", type=Path, default=Path(tempfile.gettempdir()) / "localmind-bench-models")
     arguments = parser.parse_args()
@@ -255,7 +284,7 @@ def main() -> None:
             parser.error("long needs a PDF")
         long(arguments.models, arguments.pdf)
     else:
-        {"short": short, "growth": growth, "delete": delete}[arguments.what](arguments.models)
+        {"short": short, "scale": scale}[arguments.what](arguments.models)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,6 @@ UNUSED = (
     "numpy/ma/tests",
     "numpy/random/tests",
     "onnx/backend/test",
-    "onnxruntime/transformers",
-    "onnxruntime/tools",
     "lance_namespace_urllib3_client/test",
 )
 

@@ -23,14 +23,17 @@ GRACE_S = 5
 
 
 def serve(settings: Settings) -> Exit:
-    """Returns once the service has stopped: OK after Ctrl-C or SIGTERM. Raises Conflict where the port is taken."""
+    """Returns once the service has stopped: OK after Ctrl-C or SIGTERM. Raises Conflict where the port or the data directory is taken."""
     import uvicorn
 
     from apps.backend.app import create_app
+    from localmind.wiring import lock_data_dir
 
     app = create_app(settings)
     url = _url(settings)
     with _listen(settings) as listener:
+        if settings.data_dir.is_dir():  # a second service must not put its address in place of the first one's
+            lock_data_dir(settings.data_dir).release()
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, ws="websockets-sansio")
         server = uvicorn.Server(config)
         service = app.state.service

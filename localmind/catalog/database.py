@@ -94,7 +94,7 @@ def _create(url: sa.URL) -> sa.Engine:
             "temp_store=MEMORY",
             "mmap_size=268435456",
             "cache_size=-16384",
-            "journal_size_limit=67108864",
+            "journal_size_limit=8388608",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
