@@ -206,7 +206,6 @@ VISIBLE = (
     .where(
         chunk.c.id.in_(sa.bindparam("ids", expanding=True)),
         chunk.c.tenant == sa.bindparam("tenant"),
-        source.c.tenant == sa.bindparam("tenant"),
         chunk.c.since <= source.c.version,
         source.c.deleted_at.is_(None),
     )

@@ -93,7 +93,7 @@ def _create(url: sa.URL) -> sa.Engine:
             "synchronous=FULL",  # a 202 survives a power cut
             "temp_store=MEMORY",
             "mmap_size=268435456",
-            "cache_size=-16384",
+            "cache_size=-65536",
             "journal_size_limit=8388608",
         ):
             connection.execute(f"PRAGMA {pragma}")

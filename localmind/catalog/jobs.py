@@ -90,7 +90,7 @@ class JobTable:
         """Take up to `limit` queued jobs whose time has come, one a source, most urgent first."""
         now = time.time()
         other = job.alias("other")
-        busy = sa.exists().where(other.c.source_id == job.c.source_id, other.c.status == JobStatus.RUNNING)
+        busy = sa.exists().where(other.c.tenant == job.c.tenant, other.c.source_id == job.c.source_id, other.c.status == JobStatus.RUNNING)
         query = (
             sa.select(job)
             .where(job.c.status == JobStatus.QUEUED, job.c.run_after <= now, ~busy)

@@ -251,10 +251,10 @@ class SourceTable:
             ).all()
             connection.execute(sa.delete(revision).where(revision.c.tenant == tenant, *which))
             candidates = {key for row in rows for key in row if key is not None}
-            used = sa.select(revision.c.blob_key, revision.c.document_key).where(
-                revision.c.tenant == tenant, sa.or_(revision.c.blob_key.in_(candidates), revision.c.document_key.in_(candidates))
-            )
-            return candidates - {key for row in connection.execute(used) for key in row}
+            for column in (revision.c.blob_key, revision.c.document_key):
+                used = sa.select(column).where(revision.c.tenant == tenant, column.in_(candidates))
+                candidates -= set(connection.execute(used).scalars())
+            return candidates
 
     # --- the cache of costly extractions
 
@@ -291,7 +291,12 @@ class SourceTable:
 
 # --- statements
 
-LATEST_JOB = sa.select(sa.func.max(job.c.id)).where(job.c.source_id == source.c.id).correlate(source).scalar_subquery()
+LATEST_JOB = (
+    sa.select(sa.func.max(job.c.id))
+    .where(job.c.tenant == source.c.tenant, job.c.source_id == source.c.id)
+    .correlate(source)
+    .scalar_subquery()
+)
 SHOWN = sa.case((source.c.version > 0, source.c.version), else_=source.c.latest)
 """The version whose facts a person is shown."""
 CHUNKS = (

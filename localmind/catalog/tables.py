@@ -1,7 +1,9 @@
 """The catalog's tables: the one truth, on SQLite and PostgreSQL alike. Migrations make them; a test holds both together.
 
 Chunk rows are staged with `since` = the version being ingested and become visible when `source.version` reaches it:
-see Catalog.visible. `pk` columns are for joins inside the database; `id` columns are what the product speaks of.
+see Chunks.visible. Indexes begin with the tenant and go on to what is looked up: SQLite's planner, without statistics, takes an
+index on the tenant alone for as good as any, and reads all of it.
+`pk` columns are for joins inside the database; `id` columns are what the product speaks of.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ source_tag = sa.Table(
     sa.Column("source_id", sa.String(64), primary_key=True),
 )
 
+sa.Index("source_tag_by_source", source_tag.c.tenant, source_tag.c.source_id)
+
 revision = sa.Table(  # one content of a source
     "revision",
     metadata,
@@ -73,6 +77,8 @@ revision = sa.Table(  # one content of a source
 )
 sa.Index("revision_by_hash", revision.c.tenant, revision.c.content_hash)
 sa.Index("revision_by_blob", revision.c.tenant, revision.c.blob_key)
+sa.Index("revision_by_document", revision.c.tenant, revision.c.document_key)
+sa.Index("revision_by_source", revision.c.tenant, revision.c.source_id, revision.c.version)
 
 chunk = sa.Table(
     "chunk",
@@ -178,7 +184,7 @@ job = sa.Table(
     sa.Column("updated_at", Time, nullable=False),
 )
 sa.Index("job_by_status", job.c.status, job.c.priority, job.c.id)
-sa.Index("job_by_source", job.c.source_id, job.c.id)
+sa.Index("job_by_source", job.c.tenant, job.c.source_id, job.c.id)
 sa.Index("job_by_tenant", job.c.tenant, job.c.id)
 
 conversation = sa.Table(

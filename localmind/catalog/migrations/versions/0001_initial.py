@@ -94,7 +94,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("job_by_source", "job", ["source_id", "id"], unique=False)
+    op.create_index("job_by_source", "job", ["tenant", "source_id", "id"], unique=False)
     op.create_index("job_by_status", "job", ["status", "priority", "id"], unique=False)
     op.create_index("job_by_tenant", "job", ["tenant", "id"], unique=False)
     op.create_table(
@@ -155,6 +155,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source_id", "version"),
     )
     op.create_index("revision_by_blob", "revision", ["tenant", "blob_key"], unique=False)
+    op.create_index("revision_by_document", "revision", ["tenant", "document_key"], unique=False)
+    op.create_index("revision_by_source", "revision", ["tenant", "source_id", "version"], unique=False)
     op.create_index("revision_by_hash", "revision", ["tenant", "content_hash"], unique=False)
     op.create_table(
         "setting",
@@ -189,6 +191,7 @@ def upgrade() -> None:
         sa.Column("source_id", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "tag", "source_id"),
     )
+    op.create_index("source_tag_by_source", "source_tag", ["tenant", "source_id"], unique=False)
     op.create_table(
         "tenant",
         sa.Column("id", sa.String(length=64), nullable=False),
