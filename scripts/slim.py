@@ -2,6 +2,7 @@
 
 OpenVINO's wheel brings plugins for GPUs and NPUs and readers for TensorFlow, PyTorch, Paddle and JAX models; we compile one ONNX
 graph for the CPU. PyArrow's brings Flight (an RPC server), headers and its test suite; LanceDB needs none of them.
+Python 3.11 puts setuptools into every environment; nothing here builds with it.
 Run by `make` after each installation; `SLIM=0 make run` keeps everything.
 """
 
@@ -21,6 +22,11 @@ UNUSED = (
     "openvino/libs/*paddle_frontend*",
     "openvino/libs/*jax_frontend*",
     "openvino/libs/*gguf_frontend*",
+    "setuptools",
+    "setuptools-*.dist-info",
+    "pkg_resources",
+    "_distutils_hack",
+    "distutils-precedence.pth",
     "pyarrow/libarrow_flight*",
     "pyarrow/_flight*",
     "pyarrow/include",
