@@ -16,7 +16,7 @@ from localmind.readers import chatgpt, chatgpt_export, formats
 from localmind.readers.formats import Reading
 from localmind.readers.sandbox import Readers
 
-SAMPLE = Path("/work/shared/data/chatgpt_export_sample/conversations.json")
+SAMPLE = Path(__file__).parents[4] / "shared" / "data" / "chatgpt_export_sample" / "conversations.json"
 START = 1_717_401_600.0  # 2024-06-03 08:00 UTC
 
 
