@@ -218,7 +218,7 @@ class SourceTable:
             return
         statement = (
             sa.update(source)
-            .where(source.c.id == sa.bindparam("b_id"))
+            .where(source.c.id == sa.bindparam("b_id"), source.c.version <= sa.bindparam("b_version"))
             .values(version=sa.bindparam("b_version"), updated_at=sa.bindparam("b_now"))
         )
         with self._db.write() as connection:

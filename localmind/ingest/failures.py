@@ -58,6 +58,6 @@ class Failures:
         """Clear what the version staged, unless a newer one will use it."""
         if job.source_id is None:
             return
-        revision = self._store.catalog.sources.revision(job.tenant, job.source_id, job.version)
+        revision = self._store.catalog.sources.revision(job.tenant, job.source_id)
         if revision.latest == job.version and revision.visible < job.version:
             self._store.discard(job.tenant, job.source_id)

@@ -16,7 +16,7 @@ from localmind.errors import Cancelled, NoText
 from localmind.ingest import documents
 from localmind.ingest.accept import UNFETCHED, Accept, Incoming
 from localmind.ingest.store import Store
-from localmind.ingest.work import READ_SHARE, Work
+from localmind.ingest.work import READ_SHARE, Work, job_error
 from localmind.model import Document, Job, JobStatus, Part, Stage
 from localmind.readers.fetch import fetch
 from localmind.readers.sandbox import Parts, Readers
@@ -60,6 +60,10 @@ class Prepare:
         Raises the reader's errors, and Cancelled.
         """
         assert job.source_id is not None
+        if self._catalog.sources.revision(job.tenant, job.source_id).visible > job.version:
+            overtaken = Cancelled("A newer version of the document took its place.")
+            self._catalog.jobs.finish([job.id], JobStatus.CANCELLED, error=job_error(overtaken, None))
+            return None
         revision = self._catalog.sources.revision(job.tenant, job.source_id, job.version)
         if revision.visible >= job.version:  # a kill came between the version's appearance and the job's end
             return self._resume_after_commit(job, revision)

@@ -280,3 +280,16 @@ def test_a_cancelled_job_leaves_nothing_staged(desk):
     assert job.status is JobStatus.CANCELLED
     assert desk.mind.maintenance.stats(PERSONAL).vectors == 0
     assert desk.mind.maintenance.reconcile(fix=False).findings == ()
+
+
+def test_a_job_that_a_newer_version_overtook_does_not_bring_the_old_one_back(desk):
+    accepted = desk.put(OTTERS, uri="file:///x.md")
+    desk.put(CLOCKS, uri="file:///x.md")
+    late = desk.mind.catalog.jobs.add(PERSONAL, [("ingest", accepted.source_id, 1, 20)])[0]
+    desk.mind.pipeline.wake()
+
+    last = list(desk.mind.jobs.watch(PERSONAL, late, 60))[-1]
+
+    assert last.status is JobStatus.CANCELLED
+    assert source_of(desk, accepted.source_id).version == 2
+    assert desk.mind.maintenance.reconcile(fix=False).findings == ()
