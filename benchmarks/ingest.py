@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import random
 import re
 import tempfile
@@ -175,7 +176,8 @@ def long(models: Path, pdf: Path) -> None:
             f"  bytes to searchable {run.wall / (sum(f.wall for f in floors) / 2):.2f} x floor;"
             f" reading {reading.wall:.2f} s = {100 * reading.wall / run.wall:.1f}%"
         )
-        print(f"  {mind.maintenance.stats(PERSONAL).disk_bytes}; text+vectors {sum(len(t.encode()) for t in texts) + len(texts) * 1536}")
+        _settle(mind)
+        _disk(mind)
 
 
 def short(models: Path, count: int = 1000) -> None:
@@ -196,7 +198,7 @@ def short(models: Path, count: int = 1000) -> None:
 def fill(mind: LocalMind, count: int, seed: int) -> None:
     real, mind.pipeline._embedder = mind.pipeline._embedder, Instant(mind.embedder)
     for at in range(0, count, 2000):
-        wait(mind, mind.sources.add_texts(PERSONAL, notes(min(2000, count - at), seed=seed * 1000 + at), bulk=True))
+        wait(mind, mind.sources.add_texts(PERSONAL, notes(min(2000, count - at), seed=seed * 1_000_000 + at), bulk=True))
     mind.pipeline._embedder = real
 
 
@@ -213,10 +215,16 @@ def scale(models: Path, large: int = 100_000) -> None:
         print(f"growth: from 49,000 on against from 1,000 on: wall {late.wall / early.wall:.2f} x, CPU {late.cpu / early.cpu:.2f} x")
         print(f"  {early.wall:.1f} s and {late.wall:.1f} s for 1,000 documents")
         _delete(mind, 50_000)
-        fill(mind, large - mind.catalog.chunks.count(PERSONAL), 5)
+        for round_ in itertools.count(5):
+            missing = large - mind.catalog.chunks.count(PERSONAL)
+            if missing <= 0:
+                break
+            fill(mind, min(2000, missing), round_)
         _settle(mind)
         _search(mind)
-        print(f"  {mind.maintenance.stats(PERSONAL)}")
+        _search_during_ingest(mind)
+        _settle(mind)
+        _disk(mind)
 
 
 def _ingest(mind: LocalMind, seed: int) -> Span:
@@ -265,6 +273,37 @@ def _search(mind: LocalMind, rounds: int = 200) -> None:
     for name, values in took.items():
         p50, p95 = np.percentile(values, [50, 95])
         print(f"search at 100,000, {name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p50 {p50 / middle:.2f} x (embed + vectors)")
+
+
+def _search_during_ingest(mind: LocalMind, documents: int = 1000) -> None:
+    """Hybrid searches alone, then one after the other for as long as an ingest runs."""
+
+    def ask(number: int, note: NewText) -> float:
+        began = time.perf_counter()
+        mind.search.search(PERSONAL, f"{number} {note.text.split('.')[0][:60]}?")
+        return 1000 * (time.perf_counter() - began)
+
+    questions = notes(100, seed=12)
+    idle = [ask(number, note) for number, note in enumerate(questions)]
+    accepted = mind.sources.add_texts(PERSONAL, notes(documents, seed=13), bulk=True)
+    last = accepted[-1].job_id
+    assert last is not None
+    busy: list[float] = []
+    while mind.jobs.get(PERSONAL, last).status in (JobStatus.QUEUED, JobStatus.RUNNING):
+        busy.append(ask(1000 + len(busy), questions[len(busy) % len(questions)]))
+        time.sleep(0.02)
+    wait(mind, accepted)
+    for name, values in (("idle", idle), ("during an ingest", busy)):
+        p50, p95 = np.percentile(values, [50, 95])
+        print(f"hybrid {name}: {len(values)} searches, p50 {p50:.1f} ms, p95 {p95:.1f} ms, p50 {p50 / np.percentile(idle, 50):.2f} x idle")
+
+
+def _disk(mind: LocalMind) -> None:
+    """What lies on the disk at rest against the text and the vectors in it."""
+    stats = mind.maintenance.stats(PERSONAL)
+    kept = {name: size for name, size in stats.disk_bytes.items() if name != "models"}
+    bare = sum(len(text.encode()) for text in texts_of(mind)) + stats.vectors * mind.embedder.dim * 4
+    print(f"disk at {stats.chunks} chunks: {kept}; {sum(kept.values()) / bare:.2f} x (text + vectors = {bare})")
 
 
 def _cpu_of(action: Callable[[], None]) -> float:

@@ -29,12 +29,11 @@ from localmind.extraction.port import Passage
 from localmind.graph.port import ChunkExtraction
 from localmind.graph.sql import SqlGraph
 from localmind.ids import stable_id
-from localmind.model import Chunk, ChunkId, Mode, SourceId, TenantId
+from localmind.model import Chunk, ChunkId, ChunkKey, Mode, SourceId, TenantId
 from localmind.retrieval.search import Search
 from localmind.text.fts5 import Fts5Text
 from localmind.text.port import TitledChunk
 from localmind.vectors.lancedb import LanceVectors
-from localmind.vectors.port import VectorKey
 
 TENANT = TenantId("bench")
 BATCH = 300
@@ -83,7 +82,7 @@ def ingest(product: Product, passages: Sequence[dict[str, Any]]) -> None:
         ]
         vectors = product.embedder.embed_documents([f"{item['title']}\n{item['text']}" for item in batch])
         results = extractor.extract([Passage(item["title"], "", item["text"]) for item in batch])
-        product.vectors.append(TENANT, [VectorKey(chunk.id, chunk.source_id) for chunk in chunks], vectors)
+        product.vectors.append(TENANT, [ChunkKey(chunk.id, chunk.source_id) for chunk in chunks], vectors)
         with product.database.write() as connection:
             connection.execute(
                 sa.insert(source),

@@ -27,11 +27,10 @@ from localmind.catalog import fts
 from localmind.catalog.chunks import Chunks
 from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.tables import metadata
-from localmind.model import PERSONAL, Chunk, ChunkId, Filter, SourceId
+from localmind.model import PERSONAL, Chunk, ChunkId, ChunkKey, Filter, SourceId
 from localmind.text.fts5 import Fts5Text
 from localmind.text.port import TitledChunk
 from localmind.vectors.lancedb import CANDIDATES_PER_HIT, PARTITIONS_SEARCHED, LanceVectors
-from localmind.vectors.port import VectorKey
 
 SETS = ("hotpotqa", "twowiki")
 MODEL = "all-MiniLM-L6-v2"
@@ -61,8 +60,8 @@ def read_corpus(data: Path) -> Corpus:
     return Corpus({name: lines(name, "passages") for name in SETS}, {name: lines(name, "questions") for name in SETS})  # type: ignore[misc]
 
 
-def key(n: int) -> VectorKey:
-    return VectorKey(ChunkId(f"c{n:025}"), SourceId(f"s{n // CHUNKS_A_SOURCE:025}"))
+def key(n: int) -> ChunkKey:
+    return ChunkKey(ChunkId(f"c{n:025}"), SourceId(f"s{n // CHUNKS_A_SOURCE:025}"))
 
 
 def timed(calls: Sequence[Callable[[], object]]) -> tuple[np.ndarray, float]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, NewType, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NewType, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,6 +125,13 @@ class Source:
     job_id: JobId | None = None
     error: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+
+
+class ChunkKey(NamedTuple):
+    """What an index knows of a chunk, whatever else it holds."""
+
+    chunk_id: ChunkId
+    source_id: SourceId
 
 
 @dataclass(frozen=True, slots=True)

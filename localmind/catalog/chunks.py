@@ -147,6 +147,14 @@ class Chunks:
                 ]
         return found
 
+    def present(self, tenant: TenantId, ids: Collection[ChunkId]) -> set[ChunkId]:
+        """Those that are there, staged ones too."""
+        found: set[ChunkId] = set()
+        with self._db.read() as connection:
+            for batch in batched(ids):
+                found |= set(connection.execute(sa.select(chunk.c.id).where(chunk.c.tenant == tenant, chunk.c.id.in_(batch))).scalars())
+        return found
+
     def texts(self, tenant: TenantId, ids: Collection[ChunkId]) -> list[str]:
         """The texts of those that are there, in no order."""
         found: list[str] = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
-from localmind.model import ChunkId, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
+from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 
 
 class ChunkExtraction(NamedTuple):
@@ -32,17 +32,27 @@ class Graph(Protocol):
     """Entities are merged over chunks and sources by `entity_key(name)` (graph/naming.py); an entity goes with its last mention.
 
     An index: the catalog can rebuild it. Every call may raise StoreUnavailable.
+    in_catalog: writes and deletes join the catalog's transaction, which has the chunks already, and still. Elsewhere they come
+    before the rows, and after them, each durable on return.
     """
+
+    in_catalog: ClassVar[bool]
 
     def open(self) -> None: ...
 
     def close(self) -> None: ...
 
     def write(self, tenant: TenantId, said: Sequence[ChunkExtraction]) -> None:
-        """Replace what these chunks, of any sources, say. Called after the catalog has the chunks, in its transaction."""
+        """Replace what these chunks, of any sources, say."""
+
+    def arrange(self, tenant: TenantId, source: SourceId, ids: Sequence[ChunkId]) -> None:
+        """The source's chunks in reading order, before they appear; nothing to do where the catalog has the order."""
 
     def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
-        """Take back what these chunks said. Called before the catalog drops them. Unknown ids are ignored."""
+        """Take back what these chunks said. Unknown ids are ignored."""
+
+    def delete_sources(self, tenant: TenantId, sources: Sequence[SourceId]) -> None:
+        """Take back what all chunks of these sources said."""
 
     def entities(self, tenant: TenantId, *, query: str = "", limit: int = 50, cursor: str | None = None) -> ListPage[Entity]:
         """Entities whose name contains the query (case and accents ignored), most mentioned first. Raises BadCursor."""
@@ -70,8 +80,11 @@ class Graph(Protocol):
 
     def count_entities(self, tenant: TenantId, *, source: SourceId | None = None) -> int: ...
 
-    def chunk_ids(self, tenant: TenantId) -> Iterator[Sequence[ChunkId]]:
+    def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
         """Every chunk that mentions anything, in batches: for reconcile."""
+
+    def tenants(self) -> list[TenantId]:
+        """Tenants that have entities: for reconcile."""
 
     def orphans(self, tenant: TenantId) -> list[EntityId]:
         """Entities without a mention; there should be none."""

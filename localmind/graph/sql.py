@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 
@@ -17,7 +17,7 @@ from localmind.graph.merging import Merged, RelationKey, Said, entity_id, key_of
 from localmind.graph.paths import shortest_path
 from localmind.graph.port import ChunkExtraction, Neighbor, Subgraph
 from localmind.ids import is_id
-from localmind.model import ChunkId, Entity, EntityId, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
+from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 
 BATCH = 2_000
 """Chunks of one deletion, entities of one lookup: bounds the parameters' size."""
@@ -50,6 +50,8 @@ class SqlGraph:
     mentions counts the chunks that name an entity, whichever version of their source is visible. An entity's name is the
     first batch's most frequent spelling and stays; its description is the longest among the chunks that are there.
     """
+
+    in_catalog: ClassVar[bool] = True
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -126,11 +128,19 @@ class SqlGraph:
         if rows:
             connection.exec_driver_sql(statement if self._db.is_sqlite else statement.replace("?", "%s"), rows)
 
+    def arrange(self, tenant: TenantId, source: SourceId, ids: Sequence[ChunkId]) -> None:
+        """The catalog's rows have the order."""
+
     def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
         for batch in _batches(ids):
             with self._db.write() as connection:
                 rows = self._all(connection, sql.CHUNK_PKS, tenant=tenant, ids=batch)
                 self._take_back(connection, [row.pk for row in rows])
+
+    def delete_sources(self, tenant: TenantId, sources: Sequence[SourceId]) -> None:
+        for source in _ids(sources):
+            for batch in list(self.keys(tenant, source=source)):
+                self.delete(tenant, [key.chunk_id for key in batch])
 
     def _take_back(self, connection: sa.Connection, chunk_pks: Sequence[int]) -> None:
         lost = _losses(self._all(connection, sql.DELETE_MENTIONS, chunks=chunk_pks))
@@ -235,11 +245,16 @@ class SqlGraph:
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row.id) for row in self._read(sql.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]
 
-    def chunk_ids(self, tenant: TenantId) -> Iterator[Sequence[ChunkId]]:
+    def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
         after = 0
-        while rows := self._read(sql.CHUNK_IDS, tenant=tenant, after=after, limit=BATCH):
-            yield [ChunkId(row.id) for row in rows]
+        statement = sql.CHUNK_KEYS if source is None else sql.CHUNK_KEYS_OF_SOURCE
+        of_source = {} if source is None else {"source": source}
+        while rows := self._read(statement, tenant=tenant, after=after, limit=BATCH, **of_source):
+            yield [ChunkKey(ChunkId(row.id), SourceId(row.source_id)) for row in rows]
             after = rows[-1].pk
+
+    def tenants(self) -> list[TenantId]:
+        return [TenantId(row.tenant) for row in self._read(sql.TENANTS)]
 
     # --- relations
 

@@ -133,10 +133,13 @@ SELECT e.id FROM entity AS e WHERE e.tenant = :tenant AND NOT EXISTS (
 
 # --- Chunks ----------------------------------------------------------------------------------------------------------
 
-CHUNK_IDS = """
-SELECT c.pk, c.id FROM chunk AS c
-WHERE c.pk > :after AND c.tenant = :tenant AND EXISTS (SELECT 1 FROM mention AS m WHERE m.chunk_pk = c.pk)
+_CHUNK_KEYS = """
+SELECT c.pk, c.id, c.source_id FROM chunk AS c
+WHERE c.pk > :after AND c.tenant = :tenant<filter> AND EXISTS (SELECT 1 FROM mention AS m WHERE m.chunk_pk = c.pk)
 ORDER BY c.pk LIMIT :limit"""
+CHUNK_KEYS = _CHUNK_KEYS.replace("<filter>", "")
+CHUNK_KEYS_OF_SOURCE = _CHUNK_KEYS.replace("<filter>", " AND c.source_id = :source")
+TENANTS = "SELECT DISTINCT tenant FROM entity ORDER BY tenant"
 CHUNKS_OF_ENTITY = """
 SELECT c.id FROM entity AS e JOIN mention AS m ON m.entity_pk = e.pk JOIN chunk AS c ON c.pk = m.chunk_pk
 WHERE e.tenant = :tenant AND e.id = :entity ORDER BY m.weight DESC, m.chunk_pk LIMIT :limit"""

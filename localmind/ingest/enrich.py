@@ -92,7 +92,8 @@ class Enrich:
         fresh = {key: result.extraction for (_, key), result in zip(ask, results, strict=True) if result.problem is None}
         with self._store.catalog.database.write():
             sources.keep_extractions(job.tenant, self._extractor.version, {key: asdict(value) for key, value in fresh.items()})
-            found = known | fresh
+        found = known | fresh
+        with self._store.transaction_of(self._store.graph):
             self._store.graph.write(
                 job.tenant,
                 [ChunkExtraction(chunk.source_id, chunk.id, found[key]) for chunk, key in zip(chunks, hashes, strict=True) if key in found],
@@ -109,8 +110,8 @@ class Enrich:
                 "stage": Stage.EXTRACT,
                 "retryable": True,
             }
+        count = self._store.graph.count_entities(job.tenant, source=job.source_id)
         with self._store.catalog.database.write():
-            count = self._store.graph.count_entities(job.tenant, source=job.source_id)
             self._store.catalog.sources.update_revision([{"source_id": job.source_id, "version": job.version, "entities": count}])
             self._store.catalog.jobs.finish([job.id], JobStatus.SUCCEEDED, error=error)
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from localmind.catalog.chunks import BATCH, batched
 from localmind.chunking import embedding_text
 from localmind.embedding.port import Embedder
 from localmind.extraction.port import Extractor, Passage
-from localmind.graph.port import ChunkExtraction
+from localmind.graph.port import ChunkExtraction, Graph
 from localmind.ids import text_hash
 from localmind.ingest.accept import UNFETCHED
 from localmind.ingest.enrich import unpack
 from localmind.ingest.store import Store
-from localmind.model import Chunk, ChunkId, Extraction, SourceId, TenantId
+from localmind.model import Chunk, ChunkId, ChunkKey, Extraction, SourceId, TenantId
 from localmind.operations.reports import Finding, RebuildReport, ReconcileReport, Stats
-from localmind.text.port import TitledChunk
-from localmind.vectors.port import VectorKey
+from localmind.text.port import TextIndex, TitledChunk
+from localmind.vectors.port import Vectors
 
 MOST_FINDINGS = 1000
 
@@ -51,7 +52,11 @@ class Maintenance:
             list(self._check_blobs(tenant, {"blobs": 0}, fix=True))
 
     def _tenants(self) -> list[TenantId]:
-        return sorted({*self._catalog.sources.tenants(), *self._store.vectors.tenants(), *self._store.blobs.tenants()})
+        indexes = [index.tenants() for index in self._indexes().values()]
+        return sorted({*self._catalog.sources.tenants(), *self._store.blobs.tenants(), *chain.from_iterable(indexes)})
+
+    def _indexes(self) -> dict[str, Vectors | TextIndex | Graph]:
+        return {"vectors": self._store.vectors, "text": self._store.text, "graph": self._store.graph}
 
     def _check(self, tenant: TenantId, checked: dict[str, int], *, fix: bool) -> Iterator[Finding]:
         busy = self._catalog.jobs.open_sources()
@@ -59,59 +64,48 @@ class Maintenance:
         sources = self._catalog.sources.ids(tenant)
         checked["sources"] += len(sources)
         checked["chunks"] += len(chunks)
-        yield from self._check_vectors(tenant, chunks, busy, checked, fix=fix)
-        yield from self._check_ids("text", tenant, self._store.text.ids(tenant), chunks, busy, checked, fix=fix)
-        yield from self._check_ids("graph", tenant, self._store.graph.chunk_ids(tenant), chunks, busy, checked, fix=fix)
+        for name in self._indexes():
+            yield from self._check_index(name, tenant, chunks, busy, checked, fix=fix)
         for entity in self._store.graph.orphans(tenant):
             yield Finding("graph", "entity_without_mention", tenant, entity)
         yield from self._check_rows(tenant, chunks, sources, busy, fix=fix)
         yield from self._check_blobs(tenant, checked, fix=fix)
 
-    def _check_vectors(
-        self, tenant: TenantId, chunks: dict[ChunkId, SourceId], busy: set[SourceId], checked: dict[str, int], *, fix: bool
+    def _check_index(
+        self, name: str, tenant: TenantId, chunks: dict[ChunkId, SourceId], busy: set[SourceId], checked: dict[str, int], *, fix: bool
     ) -> Iterator[Finding]:
+        """Vectors and text have every chunk, the graph those that mention something."""
+        index = self._indexes()[name]
         seen: set[ChunkId] = set()
-        extra: list[ChunkId] = []
-        for keys in self._store.vectors.keys(tenant):
-            checked["vectors"] += len(keys)
+        extra: list[ChunkKey] = []
+        for keys in index.keys(tenant):
+            checked[name] += len(keys)
             for key in keys:
                 if key.chunk_id in seen:
-                    yield Finding("vectors", "duplicate", tenant, key.chunk_id)
+                    yield Finding(name, "duplicate", tenant, key.chunk_id)
                 seen.add(key.chunk_id)
                 if key.chunk_id not in chunks and key.source_id not in busy:
-                    extra.append(key.chunk_id)
-        missing = [key for key, source in chunks.items() if key not in seen and source not in busy]
+                    extra.append(key)
+        missing = [ChunkKey(key, source) for key, source in chunks.items() if key not in seen and source not in busy]
+        orphans, lacking = self._still(tenant, extra, missing)
+        if name == "graph":
+            lacking = list(self._with_entities(tenant, lacking))
         if fix:
-            self._store.vectors.delete(tenant, extra)
-            for batch in self._chunks(tenant, missing):
-                self._embed(tenant, batch)
-        yield from (Finding("vectors", "orphan", tenant, key, fixed=fix) for key in extra)
-        yield from (Finding("vectors", "missing", tenant, key, fixed=fix) for key in missing)
+            with self._store.transaction_of(index):
+                index.delete(tenant, orphans)
+            for batch in self._chunks(tenant, lacking):
+                self._fill(name, tenant, batch)
+        yield from (Finding(name, "orphan", tenant, key, fixed=fix) for key in orphans)
+        yield from (Finding(name, "missing", tenant, key, fixed=fix) for key in lacking)
 
-    def _check_ids(
-        self,
-        store: str,
-        tenant: TenantId,
-        ids: Iterable[Iterable[ChunkId]],
-        chunks: dict[ChunkId, SourceId],
-        busy: set[SourceId],
-        checked: dict[str, int],
-        *,
-        fix: bool,
-    ) -> Iterator[Finding]:
-        """An index by chunk: text has every chunk, the graph those that mention something."""
-        seen = {key for batch in ids for key in batch}
-        checked[store] += len(seen)
-        extra = [key for key in seen if key not in chunks]
-        missing = [key for key, source in chunks.items() if key not in seen and source not in busy]
-        if store == "graph":
-            missing = list(self._with_entities(tenant, missing))
-        if fix:
-            (self._store.text if store == "text" else self._store.graph).delete(tenant, extra)
-            for batch in self._chunks(tenant, missing):
-                self._index(tenant, batch, text=store == "text", graph=store == "graph")
-        yield from (Finding(store, "orphan", tenant, key, fixed=fix) for key in extra)
-        yield from (Finding(store, "missing", tenant, key, fixed=fix) for key in missing)
+    def _still(self, tenant: TenantId, extra: list[ChunkKey], missing: list[ChunkKey]) -> tuple[list[ChunkId], list[ChunkId]]:
+        """What is wrong at a second look: the catalog has moved on since the first, which may have taken minutes."""
+        if not (extra or missing):
+            return [], []
+        busy = self._catalog.jobs.open_sources()
+        rows = self._catalog.chunks.present(tenant, [key.chunk_id for key in (*extra, *missing)])
+        orphans = [key.chunk_id for key in extra if key.chunk_id not in rows and key.source_id not in busy]
+        return orphans, [key.chunk_id for key in missing if key.chunk_id in rows and key.source_id not in busy]
 
     def _with_entities(self, tenant: TenantId, ids: list[ChunkId]) -> Iterator[ChunkId]:
         """Those of the chunks in which the extractor finds something."""
@@ -127,8 +121,7 @@ class Maintenance:
         stray = [key for key, source in chunks.items() if source not in sources]
         staged = [key for source in sources - busy for key in self._catalog.chunks.staged_ids(tenant, source)]
         if fix:
-            self._store.drop_chunks(tenant, [*stray, *staged])
-            self._store.vectors.delete(tenant, [*stray, *staged])
+            self._store.erase(tenant, [*stray, *staged])
         yield from (Finding("catalog", "chunk_without_source", tenant, key, fixed=fix) for key in stray)
         yield from (Finding("catalog", "chunk_never_shown", tenant, key, fixed=fix) for key in staged)
         for source in self._catalog.sources.hidden(tenant) - busy:
@@ -156,15 +149,15 @@ class Maintenance:
         done = sources = 0
         for tenant in sorted(self._catalog.sources.tenants()):
             self._store.vectors.drop(tenant)
-            with self._catalog.database.write():
-                self._store.text.clear(tenant)
-                self._store.graph.clear(tenant)
+            for index in (self._store.text, self._store.graph):
+                with self._store.transaction_of(index):
+                    index.clear(tenant)
             total = self._catalog.chunks.count(tenant)
             ids = (key for key, _ in self._catalog.chunks.all_ids(tenant))
             sources += self._catalog.sources.count(tenant)
             for batch in self._chunks(tenant, ids):
-                self._embed(tenant, batch)
-                self._index(tenant, batch, text=True, graph=True)
+                for name in self._indexes():
+                    self._fill(name, tenant, batch)
                 done += len(batch)
                 on_progress(done, total)
             self._store.vectors.optimize(tenant)
@@ -189,17 +182,18 @@ class Maintenance:
             if rows:
                 yield rows
 
-    def _embed(self, tenant: TenantId, batch: list[tuple[Chunk, str]]) -> None:
-        vectors = self._embedder.embed_documents([embedding_text(title, chunk.heading, chunk.text) for chunk, title in batch])
-        self._store.vectors.write(tenant, [VectorKey(chunk.id, chunk.source_id) for chunk, _ in batch], vectors)
-
-    def _index(self, tenant: TenantId, batch: list[tuple[Chunk, str]], *, text: bool, graph: bool) -> None:
-        found = self._extractions(tenant, batch) if graph else []
-        with self._catalog.database.write():
-            if text:
+    def _fill(self, name: str, tenant: TenantId, batch: list[tuple[Chunk, str]]) -> None:
+        """Write the chunks to one index."""
+        if name == "vectors":
+            vectors = self._embedder.embed_documents([embedding_text(title, chunk.heading, chunk.text) for chunk, title in batch])
+            self._store.vectors.write(tenant, [ChunkKey(chunk.id, chunk.source_id) for chunk, _ in batch], vectors)
+        elif name == "text":
+            with self._store.transaction_of(self._store.text):
                 self._store.text.write(tenant, [TitledChunk(title, chunk) for chunk, title in batch])
-            if graph:
-                entries = [ChunkExtraction(chunk.source_id, chunk.id, each) for (chunk, _), each in zip(batch, found, strict=True)]
+        else:
+            found = zip(batch, self._extractions(tenant, batch), strict=True)
+            entries = [ChunkExtraction(chunk.source_id, chunk.id, each) for (chunk, _), each in found]
+            with self._store.transaction_of(self._store.graph):
                 self._store.graph.write(tenant, entries)
 
     def _extractions(self, tenant: TenantId, batch: list[tuple[Chunk, str]]) -> list[Extraction]:

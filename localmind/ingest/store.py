@@ -2,7 +2,7 @@
 
 Vectors lie outside the catalog, so: they are written before the catalog's rows (a row without a vector would be a lie, a vector
 without a row is invisible and found again by its source), and deleted after them. Text and graph join the catalog's transaction
-where they live in it.
+where they live in it, and do as vectors do where they don't.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from localmind.blobs.port import Blobs
@@ -20,9 +20,9 @@ from localmind.catalog.chunks import batched
 from localmind.graph.port import ChunkExtraction, Graph
 from localmind.ids import text_hash
 from localmind.ingest.work import Work
-from localmind.model import Chunk, ChunkId, Extraction, JobId, JobStatus, SourceId, TenantId
+from localmind.model import Chunk, ChunkId, ChunkKey, Extraction, JobId, JobStatus, SourceId, TenantId
 from localmind.text.port import TextIndex, TitledChunk
-from localmind.vectors.port import VectorKey, Vectors
+from localmind.vectors.port import Vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,20 +81,34 @@ class Store:
             by_tenant[item.work.job.tenant].append(at)
         for tenant, places in by_tenant.items():
             assert vectors is not None
-            keys = [VectorKey(items[at].chunk.id, items[at].chunk.source_id) for at in places]
+            keys = [ChunkKey(items[at].chunk.id, items[at].chunk.source_id) for at in places]
             self.vectors.append(tenant, keys, vectors[places] if len(places) < len(items) else vectors)
+            self._index(tenant, [items[at] for at in places], in_catalog=False)
+        entities = {} if self.graph.in_catalog else {work: self._arrange(work) for work in finished}
         with self.catalog.database.write():
             for tenant, places in by_tenant.items():
-                self._index(tenant, [items[at] for at in places])
+                batch = [items[at] for at in places]
+                self.catalog.chunks.stage(tenant, [(item.chunk, item.work.job.version) for item in batch])
+                self._index(tenant, batch, in_catalog=True)
             self.catalog.jobs.progress({work.job.id: (work.stage, work.progress) for work in {i.work: None for i in items}}, got_on=True)
-            self._show(finished, enrich=enrich)
+            self._show(finished, entities, enrich=enrich)
 
-    def _index(self, tenant: TenantId, items: Sequence[Written]) -> None:
-        self.catalog.chunks.stage(tenant, [(item.chunk, item.work.job.version) for item in items])
-        self.text.write(tenant, [TitledChunk(item.work.title, item.chunk) for item in items])
-        self.graph.write(tenant, [ChunkExtraction(item.chunk.source_id, item.chunk.id, item.extraction) for item in items])
+    def _index(self, tenant: TenantId, items: Sequence[Written], *, in_catalog: bool) -> None:
+        """Into those of text and graph that are in the catalog, or those that are not."""
+        if self.text.in_catalog is in_catalog:
+            self.text.write(tenant, [TitledChunk(item.work.title, item.chunk) for item in items])
+        if self.graph.in_catalog is in_catalog:
+            self.graph.write(tenant, [ChunkExtraction(item.chunk.source_id, item.chunk.id, item.extraction) for item in items])
 
-    def _show(self, works: Sequence[Work], *, enrich: bool) -> None:
+    def _arrange(self, work: Work) -> int:
+        """Tell a graph outside the catalog the reading order; returns how many entities it knows of the source."""
+        tenant, source = work.job.tenant, work.revision.source_id
+        if not work.places:
+            return 0
+        self.graph.arrange(tenant, source, sorted(work.places, key=lambda key: work.places[key].ordinal))
+        return self.graph.count_entities(tenant, source=source)
+
+    def _show(self, works: Sequence[Work], entities: Mapping[Work, int], *, enrich: bool) -> None:
         """The one step in which versions appear; a job is over unless something of the old version is left to clear."""
         sources = self.catalog.sources
         for work in works:
@@ -104,11 +118,13 @@ class Store:
             if work.title != work.revision.title:
                 sources.update(tenant, source, title=work.title)
         sources.show([(work.revision.source_id, work.job.version) for work in works])
-        sources.update_revision([self._facts(work, enrich=enrich) for work in works if not work.is_resumed])
+        sources.update_revision([self._facts(work, entities.get(work), enrich=enrich) for work in works if not work.is_resumed])
         self.catalog.jobs.finish([w.job.id for w in works if not (enrich or self.has_leftovers(w))], JobStatus.SUCCEEDED)
 
-    def _facts(self, work: Work, *, enrich: bool) -> dict[str, Any]:
+    def _facts(self, work: Work, entities: int | None, *, enrich: bool) -> dict[str, Any]:
         document, source = work.document, work.revision.source_id
+        if entities is None:
+            entities = self.graph.count_entities(work.job.tenant, source=source) if work.places else 0
         return {
             "source_id": source,
             "version": work.job.version,
@@ -118,7 +134,7 @@ class Store:
             "partial": bool(document.empty_pages),
             "chunks": len(work.places),
             "missing": len(work.places) if enrich else 0,
-            "entities": self.graph.count_entities(work.job.tenant, source=source) if work.places else 0,
+            "entities": entities,
         }
 
     @staticmethod
@@ -127,32 +143,42 @@ class Store:
         return work.revision.visible > 0 or bool(work.present)
 
     def clear_leftovers(self, tenant: TenantId, source: SourceId, version: int) -> None:
-        """After a version appeared: vectors of chunks that are gone, old revisions and blobs that nothing needs."""
-        self.sweep_vectors(tenant, source)
+        """After a version appeared: what indexes hold of chunks that are gone, old revisions and blobs that nothing needs."""
+        self.sweep(tenant, source)
         with self.catalog.database.write():
             for key in self.catalog.sources.drop_old_revisions(tenant, source, keep_from=version):
                 self.blobs.delete(tenant, key)
 
     # --- back
 
-    def sweep_vectors(self, tenant: TenantId, source: SourceId) -> None:
-        """Delete the source's vectors that no row stands for: of a batch that a kill cut off, or of chunks that are gone."""
+    def sweep(self, tenant: TenantId, source: SourceId) -> None:
+        """Delete what indexes outside the catalog hold of the source without a row: of a batch that a kill cut off, or of chunks gone."""
         known = self.catalog.chunks.ids_of(tenant, source)
-        for keys in self.vectors.keys(tenant, source=source):
-            orphans = [key.chunk_id for key in keys if key.chunk_id not in known]
-            if orphans:
-                self.vectors.delete(tenant, orphans)
+        for index in self._outside():
+            for keys in list(index.keys(tenant, source=source)):
+                orphans = [key.chunk_id for key in keys if key.chunk_id not in known]
+                if orphans:
+                    index.delete(tenant, orphans)
+
+    def transaction_of(self, index: Vectors | TextIndex | Graph) -> AbstractContextManager[object]:
+        """What a write to the index alone stands in."""
+        return nullcontext() if index in self._outside() else self.catalog.database.write()
+
+    def _outside(self) -> list[Vectors | TextIndex | Graph]:
+        """The indexes that don't commit with the catalog."""
+        return [self.vectors, *(index for index in (self.text, self.graph) if not index.in_catalog)]
 
     def discard(self, tenant: TenantId, source: SourceId) -> None:
         """Take back what was staged for a version that will not appear."""
         self.drop_chunks(tenant, self.catalog.chunks.staged_ids(tenant, source))
-        self.sweep_vectors(tenant, source)
+        self.sweep(tenant, source)
 
     def remove(self, tenant: TenantId, sources: Sequence[SourceId], jobs: Sequence[JobId]) -> None:
         """Remove hidden sources from every store and finish their jobs. Safe to run again after a kill."""
         for source in sources:
             self.drop_chunks(tenant, list(self.catalog.chunks.ids_of(tenant, source)))
-        self.vectors.delete_sources(tenant, sources)
+        for index in self._outside():
+            index.delete_sources(tenant, sources)
         with self.catalog.database.write():
             # Blobs go inside the transaction: an upload of the same content waits for it, and then sees whether they are there.
             for source in sources:
@@ -160,21 +186,28 @@ class Store:
                     self.blobs.delete(tenant, key)
             self.catalog.jobs.finish(jobs, JobStatus.SUCCEEDED)
 
+    def erase(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
+        """Out of the catalog and every index."""
+        self.drop_chunks(tenant, ids)
+        for index in self._outside():
+            index.delete(tenant, list(ids))
+
     def drop_chunks(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
-        """Out of text, graph and catalog, in batches."""
+        """Out of the catalog and what commits with it, in batches."""
         for batch in batched(ids, CHUNKS_A_TRANSACTION):
             with self.catalog.database.write():
                 self._drop_rows(tenant, batch)
             time.sleep(0)  # let a waiting writer in
 
     def _drop_rows(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
-        """Out of text, graph, the extraction cache and the catalog, in one transaction."""
+        """Out of the extraction cache, the catalog and what commits with it, in one transaction."""
         if not ids:
             return
         ids = list(ids)
         with self.catalog.database.write():
-            self.text.delete(tenant, ids)
-            self.graph.delete(tenant, ids)
+            for index in (self.text, self.graph):
+                if index.in_catalog:
+                    index.delete(tenant, ids)
             if self.catalog.sources.has_extractions(tenant):
                 self.catalog.sources.forget_extractions(tenant, [text_hash(text) for text in self.catalog.chunks.texts(tenant, ids)])
             self.catalog.chunks.delete(tenant, ids)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from localmind.catalog import fts
 from localmind.catalog.database import Database
 from localmind.errors import CorruptIndex, InvalidInput
-from localmind.model import ChunkId, Filter, ScoredChunk, TenantId
+from localmind.model import ChunkId, ChunkKey, Filter, ScoredChunk, SourceId, TenantId
 from localmind.text.port import TitledChunk
 from localmind.text.words import indexable, query_terms
 
@@ -49,10 +49,15 @@ _ADD = sa.text("INSERT INTO chunk_fts (rowid, title, heading, text) VALUES (:pk,
 _ADD_ENTRY = sa.text("INSERT INTO chunk_fts_entry (pk, title) VALUES (:pk, :given_title)")
 _FORGET = sa.text("INSERT INTO chunk_fts (chunk_fts, rowid, title, heading, text) VALUES ('delete', :pk, :title, :heading, :text)")
 _FORGET_ENTRY = sa.text("DELETE FROM chunk_fts_entry WHERE pk = :pk")
-_IDS = sa.text(
-    "SELECT chunk.pk, chunk.id FROM chunk_fts_entry AS entry JOIN chunk ON chunk.pk = entry.pk"
+_KEYS = sa.text(
+    "SELECT chunk.pk, chunk.id, chunk.source_id FROM chunk_fts_entry AS entry JOIN chunk ON chunk.pk = entry.pk"
     " WHERE tenant = :tenant AND entry.pk > :after ORDER BY entry.pk LIMIT :batch"
 )
+_KEYS_OF_SOURCE = sa.text(
+    "SELECT chunk.pk, chunk.id, chunk.source_id FROM chunk JOIN chunk_fts_entry AS entry ON chunk.pk = entry.pk"
+    " WHERE chunk.source_id = :source AND tenant = :tenant AND entry.pk > :after ORDER BY chunk.pk LIMIT :batch"
+)
+_TENANTS = sa.text("SELECT DISTINCT tenant FROM chunk WHERE EXISTS (SELECT 1 FROM chunk_fts_entry AS entry WHERE entry.pk = chunk.pk)")
 _OTHERS = sa.text("SELECT 1 FROM chunk_fts_entry AS entry JOIN chunk ON chunk.pk = entry.pk WHERE tenant <> :tenant LIMIT 1")
 _FREQUENCY = sa.text("SELECT count(*) FROM (SELECT 1 FROM chunk_fts WHERE chunk_fts MATCH :term LIMIT :most)")
 _RANGE = sa.text("SELECT min(pk), max(pk) FROM chunk WHERE source_id IN (SELECT value FROM json_each(:sources))")
@@ -71,6 +76,8 @@ _SEARCH_RANGE = sa.text(_HITS + _OF_SOURCES + _IN_RANGE + _BEST)
 
 
 class Fts5Text:
+    in_catalog: ClassVar[bool] = True
+
     def __init__(self, database: Database) -> None:
         self._db = database
         self._frequencies: dict[str, int] = {}
@@ -112,15 +119,25 @@ class Fts5Text:
                 hits = self._hits(connection, tenant, plan.everything, limit, where)
             return hits
 
-    def ids(self, tenant: TenantId) -> Iterator[Sequence[ChunkId]]:
+    def delete_sources(self, tenant: TenantId, sources: Sequence[SourceId]) -> None:
+        for source in sources:
+            for batch in list(self.keys(tenant, source=source)):
+                self.delete(tenant, [key.chunk_id for key in batch])
+
+    def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
         after = -1
+        statement = _KEYS if source is None else _KEYS_OF_SOURCE
         while True:
             with self._db.read() as connection:
-                rows = connection.execute(_IDS, {"tenant": tenant, "after": after, "batch": BATCH}).all()
+                rows = connection.execute(statement, {"tenant": tenant, "after": after, "batch": BATCH, "source": source}).all()
             if not rows:
                 return
-            yield [ChunkId(row.id) for row in rows]
+            yield [ChunkKey(ChunkId(row.id), SourceId(row.source_id)) for row in rows]
             after = rows[-1].pk
+
+    def tenants(self) -> list[TenantId]:
+        with self._db.read() as connection:
+            return sorted(TenantId(row.tenant) for row in connection.execute(_TENANTS))
 
     def clear(self, tenant: TenantId) -> None:
         """Where the tenant is the only one, the tables are made anew, so a damaged index can be cleared as well."""
@@ -129,8 +146,8 @@ class Fts5Text:
             if connection.execute(_OTHERS, {"tenant": tenant}).first() is None:
                 fts.recreate(connection)
                 return
-            for batch in self.ids(tenant):
-                self._forget(connection, tenant, batch)
+            for batch in self.keys(tenant):
+                self._forget(connection, tenant, [key.chunk_id for key in batch])
 
     def _hits(self, connection: sa.Connection, tenant: TenantId, match: str, limit: int, where: Filter | None) -> list[ScoredChunk]:
         if not match:

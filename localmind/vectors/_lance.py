@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from localmind.errors import CorruptIndex, DiskFull, LocalMindError, StoreUnavailable
-from localmind.model import TenantId
-from localmind.vectors.port import VectorKey
+from localmind.model import ChunkKey, TenantId
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +81,7 @@ class Engine:
     def create_table(self, tenant: TenantId) -> Any:
         return self.run(self._connection.create_table(tenant, schema=self._schema))
 
-    def rows(self, keys: Sequence[VectorKey], vectors: NDArray[np.float32]) -> Any:
+    def rows(self, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> Any:
         """An Arrow table of the keys and vectors; the vectors are not copied where they are contiguous float32."""
         import numpy as np
 

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from localmind.errors import CorruptIndex, DimensionMismatch, InvalidInput, StoreUnavailable
 from localmind.ids import is_id
-from localmind.model import ChunkId, Filter, ScoredChunk, SourceId, TenantId
+from localmind.model import ChunkId, ChunkKey, Filter, ScoredChunk, SourceId, TenantId
 from localmind.vectors._lance import Engine, Table, corrupt, translated
-from localmind.vectors.port import VectorKey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +75,7 @@ class LanceVectors:
             if engine is not None:
                 engine.close()
 
-    def write(self, tenant: TenantId, keys: Sequence[VectorKey], vectors: NDArray[np.float32]) -> None:
+    def write(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
         self._check(keys, vectors)
         if not keys:
             return
@@ -88,7 +87,7 @@ class LanceVectors:
         with translated(), table.changing(len(keys)):
             table.engine.run(_merge(table.handle, table.engine.rows(keys, vectors)))
 
-    def append(self, tenant: TenantId, keys: Sequence[VectorKey], vectors: NDArray[np.float32]) -> None:
+    def append(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
         self._check(keys, vectors)
         if not keys:
             return
@@ -132,7 +131,7 @@ class LanceVectors:
     def delete_sources(self, tenant: TenantId, sources: Sequence[SourceId]) -> None:
         self._delete(tenant, _conditions("source_id", sources))
 
-    def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[VectorKey]]:
+    def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
         table = self._table(tenant)
         if table is None:
             return
@@ -143,7 +142,7 @@ class LanceVectors:
             batches = table.engine.run(query.to_batches())
             while (batch := table.engine.run(_next(batches))) is not None:
                 if batch.num_rows:
-                    yield [VectorKey(*row) for row in zip(batch["id"].to_pylist(), batch["source_id"].to_pylist(), strict=True)]
+                    yield [ChunkKey(*row) for row in zip(batch["id"].to_pylist(), batch["source_id"].to_pylist(), strict=True)]
 
     def count(self, tenant: TenantId, *, source: SourceId | None = None) -> int:
         table = self._table(tenant)
@@ -247,7 +246,7 @@ class LanceVectors:
             self.drop(TenantId(empty.stem))
         _write_durably(path, json.dumps(mine))
 
-    def _check(self, keys: Sequence[VectorKey], vectors: NDArray[np.float32]) -> None:
+    def _check(self, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
         if vectors.ndim != 2 or (len(keys) and vectors.shape[1] != self._dim):
             raise self._mismatch(vectors.shape[-1] if vectors.ndim else 0)
         if len(vectors) != len(keys):

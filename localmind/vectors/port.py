@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from localmind.model import ChunkId, Filter, ScoredChunk, SourceId, TenantId
+from localmind.model import ChunkId, ChunkKey, Filter, ScoredChunk, SourceId, TenantId
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from localmind.model import Vector
-
-
-class VectorKey(NamedTuple):
-    """What the index knows of a chunk."""
-
-    chunk_id: ChunkId
-    source_id: SourceId
 
 
 class Vectors(Protocol):
@@ -32,10 +25,10 @@ class Vectors(Protocol):
 
     def close(self) -> None: ...
 
-    def write(self, tenant: TenantId, keys: Sequence[VectorKey], vectors: NDArray[np.float32]) -> None:
+    def write(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
         """Add chunks; one whose id is there is replaced. Durable on return. vectors: float32, (len(keys), dim), unit length."""
 
-    def append(self, tenant: TenantId, keys: Sequence[VectorKey], vectors: NDArray[np.float32]) -> None:
+    def append(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
         """As write, for chunks that the caller knows not to be there: the fast road."""
 
     def search(self, tenant: TenantId, query: Vector, *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
@@ -53,7 +46,7 @@ class Vectors(Protocol):
     def delete_sources(self, tenant: TenantId, sources: Sequence[SourceId]) -> None:
         """All chunks of these sources."""
 
-    def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[VectorKey]]:
+    def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
         """Every key once, in batches, in no order."""
 
     def count(self, tenant: TenantId, *, source: SourceId | None = None) -> int: ...

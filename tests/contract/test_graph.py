@@ -290,9 +290,41 @@ def test_another_tenant_sees_and_changes_nothing(store: Store) -> None:
     assert graph.path(OTHER, ada, babbage) is None
     assert graph.subgraph(OTHER, center=ada).entities == ()
     assert graph.count_entities(OTHER, source=REPORT) == 0
-    assert [list(batch) for batch in graph.chunk_ids(OTHER)] == [["o1"]]
+    assert [[key.chunk_id for key in batch] for batch in graph.keys(OTHER)] == [["o1"]]
     graph.clear(OTHER)
     assert names(graph) == {"Ada": 1, "Babbage": 1}
+
+
+def test_keys_tell_the_source_and_can_be_of_one(store: Store) -> None:
+    write(store, {"c1": says("Ada"), "c2": says()})
+    write(store, {"c3": says("Ada")}, source=MEMO)
+    assert sorted(key for batch in store.graph.keys(ACME) for key in batch) == [("c1", REPORT), ("c3", MEMO)]
+    assert [key for batch in store.graph.keys(ACME, source=MEMO) for key in batch] == [("c3", MEMO)]
+    assert list(store.graph.keys(OTHER, source=MEMO)) == []
+
+
+def test_deleting_sources_takes_back_what_only_they_said(store: Store) -> None:
+    write(store, {"c1": says("Ada", "Babbage", relations=[("Ada", "Babbage")]), "c2": says("Ada")})
+    write(store, {"c3": says("Ada", "Lovelace")}, source=MEMO)
+    store.graph.delete_sources(OTHER, [REPORT])
+    assert names(store.graph) == {"Ada": 3, "Babbage": 1, "Lovelace": 1}
+    store.graph.delete_sources(ACME, [REPORT, SourceId("unknown")])
+    assert names(store.graph) == {"Ada": 1, "Lovelace": 1}
+    assert ties(store.graph) == {}
+
+
+def test_tenants_are_those_with_entities(store: Store) -> None:
+    write(store, {"c1": says("Ada")})
+    assert ACME in store.graph.tenants()
+    store.graph.delete(ACME, [ChunkId("c1")])
+    assert ACME not in store.graph.tenants()
+
+
+def test_an_arrangement_changes_nothing_that_is_said(store: Store) -> None:
+    write(store, {"c1": says("Ada"), "c2": says("Ada")})
+    store.graph.arrange(ACME, REPORT, [ChunkId("c2"), ChunkId("c1")])
+    store.graph.arrange(ACME, REPORT, [ChunkId("c1"), ChunkId("c2")])
+    assert names(store.graph) == {"Ada": 2}
 
 
 def test_clear_forgets_the_tenant(store: Store) -> None:
@@ -354,7 +386,7 @@ def test_entities_are_counted_by_source(store: Store) -> None:
 
 def test_chunk_ids_gives_every_chunk_that_mentions_something_once(store: Store) -> None:
     write(store, {f"c{n}": says("Ada") for n in range(2500)} | {"silent": Extraction()})
-    ids = [id_ for batch in store.graph.chunk_ids(ACME) for id_ in batch]
+    ids = [key.chunk_id for batch in store.graph.keys(ACME) for key in batch]
     assert sorted(ids) == sorted(f"c{n}" for n in range(2500))
 
 

@@ -46,7 +46,7 @@ class Shelf:
         return [hit.chunk_id for hit in self.index.search(tenant, query, limit=limit, where=where)]
 
     def indexed(self, tenant: TenantId) -> list[str]:
-        return sorted(id for batch in self.index.ids(tenant) for id in batch)
+        return sorted(id for batch in self.index.keys(tenant) for id, _ in batch)
 
 
 @pytest.fixture(scope="module")
@@ -257,11 +257,37 @@ def test_deletes_leave_the_same_index_as_if_it_had_never_been(shelf: Shelf) -> N
     ]
 
 
-def test_ids_gives_each_once_in_batches(shelf: Shelf) -> None:
+def test_keys_gives_each_once_in_batches(shelf: Shelf) -> None:
     shelf.put(ANN, {f"c{n:04}": "text" for n in range(2300)})
-    batches = list(shelf.index.ids(ANN))
+    batches = list(shelf.index.keys(ANN))
     assert len(batches) > 1
-    assert sorted(id for batch in batches for id in batch) == [f"c{n:04}" for n in range(2300)]
+    assert sorted(key.chunk_id for batch in batches for key in batch) == [f"c{n:04}" for n in range(2300)]
+
+
+def test_keys_tell_the_source_and_can_be_of_one(shelf: Shelf) -> None:
+    shelf.put(ANN, {"a": "text", "b": "text"})
+    shelf.put(ANN, {"c": "text"}, source="s2")
+    shelf.put(BOB, {"d": "text"}, source="s3")
+    assert sorted(key for batch in shelf.index.keys(ANN) for key in batch) == [("a", "s1"), ("b", "s1"), ("c", "s2")]
+    assert sorted(key for batch in shelf.index.keys(ANN, source=SourceId("s2")) for key in batch) == [("c", "s2")]
+    assert list(shelf.index.keys(BOB, source=SourceId("s2"))) == []
+
+
+def test_sources_are_deleted_whole_and_within_the_tenant(shelf: Shelf) -> None:
+    shelf.put(ANN, {"a": "text", "b": "text"})
+    shelf.put(ANN, {"c": "text"}, source="s2")
+    shelf.put(BOB, {"d": "text"}, source="s3")
+    shelf.index.delete_sources(ANN, [SourceId("s1"), SourceId("s3"), SourceId("unknown")])
+    assert shelf.found(ANN, "text") == ["c"]
+    assert shelf.found(BOB, "text") == ["d"]
+
+
+def test_tenants_are_those_with_chunks(shelf: Shelf) -> None:
+    shelf.put(ANN, {"a": "text"})
+    shelf.put(BOB, {"b": "text"}, source="s2")
+    assert {ANN, BOB} <= set(shelf.index.tenants())
+    shelf.remove(BOB, ["b"])
+    assert BOB not in shelf.index.tenants()
 
 
 def test_clear_forgets_the_tenant_and_it_can_begin_again(animals: Shelf) -> None:

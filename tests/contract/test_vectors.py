@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from localmind.errors import DimensionMismatch, InvalidInput
-from localmind.model import ChunkId, Filter, SourceId, TenantId
-from localmind.vectors.port import VectorKey, Vectors
+from localmind.model import ChunkId, ChunkKey, Filter, SourceId, TenantId
+from localmind.vectors.port import Vectors
 
 DIM = 8
 ANN, BOB = TenantId("ann"), TenantId("bob")
@@ -52,15 +52,15 @@ def unit(*values: float) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def keys(*names: str, source: str = "s1") -> list[VectorKey]:
-    return [VectorKey(ChunkId(name), SourceId(source)) for name in names]
+def keys(*names: str, source: str = "s1") -> list[ChunkKey]:
+    return [ChunkKey(ChunkId(name), SourceId(source)) for name in names]
 
 
 def of(*sources: str) -> Filter:
     return Filter(frozenset(SourceId(source) for source in sources))
 
 
-def everything(store: Vectors, tenant: TenantId, source: str | None = None) -> list[VectorKey]:
+def everything(store: Vectors, tenant: TenantId, source: str | None = None) -> list[ChunkKey]:
     return sorted(key for batch in store.keys(tenant, source=SourceId(source) if source else None) for key in batch)
 
 
@@ -407,7 +407,7 @@ def model_machine(store: Vectors, tenants: Iterator[TenantId]) -> type[RuleBased
 
         @rule(items=st.lists(st.tuples(names, sources, directions), min_size=1, max_size=4))
         def write(self, items: list[tuple[str, str, np.ndarray]]) -> None:
-            store.write(self.tenant, [VectorKey(ChunkId(c), SourceId(s)) for c, s, _ in items], np.stack([v for *_, v in items]))
+            store.write(self.tenant, [ChunkKey(ChunkId(c), SourceId(s)) for c, s, _ in items], np.stack([v for *_, v in items]))
             self.model.update({chunk: (source, vector) for chunk, source, vector in items})
 
         @rule(source=sources, vector=directions)
@@ -441,7 +441,7 @@ def model_machine(store: Vectors, tenants: Iterator[TenantId]) -> type[RuleBased
 
         @invariant()
         def holds_the_same(self) -> None:
-            assert everything(store, self.tenant) == sorted(VectorKey(ChunkId(c), SourceId(s)) for c, (s, _) in self.model.items())
+            assert everything(store, self.tenant) == sorted(ChunkKey(ChunkId(c), SourceId(s)) for c, (s, _) in self.model.items())
 
     return Machine
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from localmind.catalog.tables import entity, mention
-from localmind.model import PERSONAL, ChunkId, SourceId
-from localmind.vectors.port import VectorKey
+from localmind.model import PERSONAL, ChunkId, ChunkKey, SourceId
 
 TEXTS = {
     "otters.md": "# Otters\n\nThe giant otter of Lake Manu hunts piranhas.\n",
@@ -43,7 +42,7 @@ def test_an_orphan_vector_is_removed(desk):
     ids = fill(desk)
     vectors = desk.mind.store.vectors
     vector = vectors.get(PERSONAL, ids[:1])[ids[0]]
-    vectors.write(PERSONAL, [VectorKey(ChunkId("stray"), SourceId("gone"))], vector.reshape(1, -1))
+    vectors.write(PERSONAL, [ChunkKey(ChunkId("stray"), SourceId("gone"))], vector.reshape(1, -1))
 
     assert kinds(desk, fix=True) == {("vectors", "orphan")}
     assert kinds(desk) == set()

@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 
 from localmind.errors import CorruptIndex, DiskFull, StoreUnavailable
-from localmind.model import PERSONAL, ChunkId, Filter, SourceId
+from localmind.model import PERSONAL, ChunkId, ChunkKey, Filter, SourceId
 from localmind.vectors import _lance
 from localmind.vectors.lancedb import LanceVectors
-from localmind.vectors.port import VectorKey
 
 DIM = 32
 NO_TIME = timedelta(milliseconds=1)
@@ -57,8 +56,8 @@ def random_units(count: int, seed: int = 0) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def keys(start: int, stop: int) -> list[VectorKey]:
-    return [VectorKey(ChunkId(f"c{n:05}"), SourceId(f"s{n // 10}")) for n in range(start, stop)]
+def keys(start: int, stop: int) -> list[ChunkKey]:
+    return [ChunkKey(ChunkId(f"c{n:05}"), SourceId(f"s{n // 10}")) for n in range(start, stop)]
 
 
 def fill(store: LanceVectors, count: int, *, each: int = 500) -> np.ndarray:
