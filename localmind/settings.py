@@ -29,15 +29,30 @@ class Settings(BaseSettings):
     web: bool = Field(True, description="Serve the web page at /.")
 
     # --- servers (unset: embedded)
-    database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL URL of the catalog; unset: SQLite in DATA_DIR.")
-    neo4j_uri: str = Field("", description="Neo4j address (bolt://...); unset: graph in the catalog.")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL URL of the catalog (postgresql+psycopg://...); unset: SQLite in DATA_DIR."
+    )
+    database_pool: int = Field(10, ge=2, le=500, description="Connections to PostgreSQL that a process keeps; as many again under load.")
+    neo4j_uri: str = Field("", description="Neo4j address (bolt://...; neo4j+s://... with TLS); unset: text index and graph in the catalog.")
     neo4j_user: str = Field("neo4j", description="Neo4j user.")
     neo4j_password: SecretStr = Field(SecretStr(""), description="Neo4j password.")
-    milvus_uri: str = Field("", description="Milvus address (http://...); unset: LanceDB in DATA_DIR.")
-    redis_url: SecretStr = Field(SecretStr(""), description="Redis that wakes workers; unset: worker threads in the service.")
-    minio_endpoint: str = Field("", description="S3 endpoint (http://...); unset: a folder in DATA_DIR.")
+    neo4j_pool: int = Field(20, ge=2, le=500, description="Most connections to Neo4j of a process.")
+    milvus_uri: str = Field("", description="Milvus address (http://..., https://... with TLS); unset: LanceDB in DATA_DIR.")
+    milvus_token: SecretStr = Field(SecretStr(""), description="Milvus user and password (user:password), or an API key.")
+    milvus_collection: str = Field(
+        "sce_chunks", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,200}$", description="Name of the collection in Milvus that holds the vectors."
+    )
+    redis_url: SecretStr = Field(
+        SecretStr(""),
+        description="Redis that wakes workers (redis://:password@...; rediss://... with TLS); unset: worker threads in the service.",
+    )
+    minio_endpoint: str = Field("", description="S3 endpoint (http://..., https://... with TLS); unset: a folder in DATA_DIR.")
     minio_access_key: SecretStr = Field(SecretStr(""), description="S3 access key.")
     minio_secret_key: SecretStr = Field(SecretStr(""), description="S3 secret key.")
+    minio_bucket: str = Field("localmind", min_length=3, max_length=63, description="S3 bucket; made when it is missing.")
+    minio_region: str = Field("us-east-1", description="S3 region.")
+    server_timeout_s: float = Field(30, gt=0.5, le=600, description="Longest wait for one answer of Milvus, Neo4j or S3, in seconds.")
+    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port on HOST at which a worker answers /metrics; 0: none.")
 
     # --- what may come in
     max_upload_mb: int = Field(100, ge=1, le=4096, description="Largest file that is accepted, in MB of 1,000,000 bytes.")

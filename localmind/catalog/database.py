@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,11 +14,21 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
+from sqlalchemy.dialects import postgresql as postgresql_dialect
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 
-from localmind.errors import CorruptIndex, DiskFull, StoreUnavailable
+from localmind.catalog import postgresql
+from localmind.errors import CorruptIndex, DiskFull, InvalidInput, LocalMindError, StoreUnavailable
 
 BUSY_TIMEOUT_S = 60
 """SQLite: longest wait for another writer."""
+
+POOL = 10
+"""PostgreSQL: connections that a process keeps."""
+
+HOLD = sa.text("SELECT pg_advisory_xact_lock(:key)")
+
+Insert = sqlite_dialect.Insert | postgresql_dialect.Insert
 
 
 class Database:
@@ -26,10 +38,13 @@ class Database:
     commit with the rows they index.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, pool: int = POOL) -> None:
+        """pool: connections to a server that are kept; as many again may be opened under load."""
         self.url = sa.make_url(url)
-        self.engine = _create(self.url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _create_sqlite(self.url) if self.is_sqlite else postgresql.create_engine(self.url, pool=pool)
+        # A read needs no transaction: that spares PostgreSQL two of three round trips.
+        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._current: ContextVar[sa.Connection | None] = ContextVar("transaction", default=None)
         # SQLite has one writer: queueing here is fair and free, its own busy wait sleeps and starves.
         self._writer = threading.Lock()
@@ -41,7 +56,7 @@ class Database:
         if current is not None:
             yield current
             return
-        with _translated(), self.engine.connect() as connection:
+        with self._translated(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -51,7 +66,7 @@ class Database:
         if current is not None:
             yield current
             return
-        with _translated(), self._alone(), self.engine.connect() as connection:
+        with self._translated(), self._alone(), self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             token = self._current.set(connection)
@@ -64,8 +79,43 @@ class Database:
             finally:
                 self._current.reset(token)
 
+    def hold(self, name: str) -> None:
+        """Inside write(): nobody else holds that name until the transaction's end, and what they committed before is seen.
+
+        SQLite's writers queue anyway. Take it before anything else: two holders of several names must not wait for each other.
+        """
+        connection = self._current.get()
+        if connection is None:
+            raise RuntimeError("hold() stands inside write()")
+        if not self.is_sqlite:
+            key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+            connection.execute(HOLD, {"key": key})
+
+    def insert(self, table: sa.Table) -> Insert:
+        """An INSERT that can be told what to do on a conflict."""
+        return sqlite_dialect.insert(table) if self.is_sqlite else postgresql_dialect.insert(table)
+
+    def now(self) -> sa.ColumnElement[float]:
+        """Seconds since 1970 by the one clock that all processes share: the server's, or this machine's."""
+        if self.is_sqlite:
+            return sa.literal(time.time(), sa.Float)
+        return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Float)
+
     def close(self) -> None:
         self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turns the driver's errors into ours."""
+        try:
+            yield
+        except exc.SQLAlchemyError as error:
+            ours = _translate_sqlite(error) if self.is_sqlite else postgresql.translate(error)
+            if ours is None:
+                raise
+            raise ours from error
+        except UnicodeEncodeError as error:
+            raise InvalidInput("The text holds an incomplete character.", hint="Send the text as clean UTF-8.") from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -80,9 +130,7 @@ def sqlite_url(path: Path) -> str:
     return sa.URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
 
 
-def _create(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+def _create_sqlite(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, pool_size=10, max_overflow=30, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -101,19 +149,15 @@ def _create(url: sa.URL) -> sa.Engine:
     return engine
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turns the driver's errors into ours."""
-    try:
-        yield
-    except exc.DBAPIError as error:
-        text = str(error.orig)
-        if "disk is full" in text or "disk I/O error" in text:
-            raise DiskFull("The catalog can't be written: the disk is full or broken.", hint="Free some space under DATA_DIR.") from error
-        if "malformed" in text or "not a database" in text:
-            raise CorruptIndex(
-                f"The catalog is damaged: {text}.", hint="Restore it from a backup, or try `sqlite3 catalog.db .recover`."
-            ) from error
-        if isinstance(error, exc.OperationalError) or error.connection_invalidated:
-            raise StoreUnavailable(f"The catalog does not answer: {text}.", service="catalog") from error
-        raise
+def _translate_sqlite(error: exc.SQLAlchemyError) -> LocalMindError | None:
+    """Our error for the driver's; None where it is a fault of the program."""
+    if not isinstance(error, exc.DBAPIError):
+        return None
+    text = str(error.orig)
+    if "disk is full" in text or "disk I/O error" in text:
+        return DiskFull("The catalog can't be written: the disk is full or broken.", hint="Free some space under DATA_DIR.")
+    if "malformed" in text or "not a database" in text:
+        return CorruptIndex(f"The catalog is damaged: {text}.", hint="Restore it from a backup, or try `sqlite3 catalog.db .recover`.")
+    if isinstance(error, exc.OperationalError) or error.connection_invalidated:
+        return StoreUnavailable(f"The catalog does not answer: {text}.", service="catalog")
+    return None

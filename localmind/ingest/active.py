@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BATCH_CHUNKS = 128
-"""Chunks a call of the embedder: what a kill can cost at most. Larger batches were not faster."""
-
 TURN_CHUNKS = 32
 """Chunks that one document may put into a batch while others wait."""
 
@@ -29,13 +26,15 @@ MAX_CHARS = 32_000_000
 class Batch:
     """Chunks of many works, their vectors in the same order, and works that end without another chunk."""
 
+    size: int
+    """Most chunks: what a kill can cost."""
     items: list[tuple[Work, Chunk]] = field(default_factory=list)
     ended: list[Work] = field(default_factory=list)
     vectors: NDArray[np.float32] | None = None
 
     @property
     def room(self) -> int:
-        return BATCH_CHUNKS - len(self.items)
+        return self.size - len(self.items)
 
     def works(self) -> list[Work]:
         return list(dict.fromkeys([*(work for work, _ in self.items), *self.ended]))

@@ -71,12 +71,14 @@ class Pipeline:
         failures: Failures,
         readers: int,
         lease_s: float,
+        batch_chunks: int,
     ) -> None:
+        """batch_chunks: most chunks that are embedded and written at once."""
         self._store, self._embedder, self._extractor = store, embedder, extractor
         self.enrich: Enrich | None = None
         """Takes a document on after it appeared, where there is an LLM."""
         self._jobs, self._changes, self._lease_s, self._readers = store.catalog.jobs, changes, lease_s, readers
-        self._failures = failures
+        self._failures, self._batch_chunks = failures, batch_chunks
         self.owner = random_id()
         self._active = Active()
         self._claims: deque[Claim] = deque()
@@ -211,7 +213,7 @@ class Pipeline:
         while not self._stopping.is_set():
             if not self._active.wait_for_turns(LOOK_S):
                 continue
-            batch = Batch()
+            batch = Batch(self._batch_chunks)
             self._active.take_turns(batch)
             while batch.room and not self._to_embed.empty() and not self._stopping.is_set():
                 self._active.wait_for_turns(FULLER_S)

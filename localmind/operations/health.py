@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 from localmind import __version__
@@ -10,47 +11,80 @@ from localmind.operations.reports import HealthReport
 
 PROBE_S = 5.0
 
-REQUIRED = frozenset({"catalog"})
-"""Without these nothing works; without another service answers are poorer."""
+TIMEOUT_S = 3.0
+"""A probe that takes longer counts as failed; the next one starts when it has ended."""
+
+FIRST_WAIT_S = 1.0
+"""Longest wait for the first answers, so that a product that has just opened is not called ill."""
 
 Probe = Callable[[], object]
 
 
 class Health:
-    """probes: one a service; it is healthy while its probe does not raise."""
+    """probes: one a service; it is healthy while its probe returns in time and does not raise.
 
-    def __init__(self, probes: Mapping[str, Probe]) -> None:
-        self._probes = probes
-        self._services: dict[str, bool] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+    required: without these nothing works; without another service answers are poorer.
+    """
+
+    def __init__(self, probes: Mapping[str, Probe], *, required: str) -> None:
+        self._required = required
+        self._watches = {name: _Watch(name, probe) for name, probe in probes.items()}
+        self._started = False
 
     def start(self) -> None:
-        self.probe()
-        self._thread = threading.Thread(target=self._loop, name="health", daemon=True)
-        self._thread.start()
+        deadline = time.monotonic() + FIRST_WAIT_S
+        for watch in self._watches.values():
+            watch.start()
+        for watch in self._watches.values():
+            watch.answered.wait(max(0.0, deadline - time.monotonic()))
+        self._started = True
 
     def close(self) -> None:
-        self._stop.set()
-
-    def probe(self) -> None:
-        """Ask every service now."""
-        self._services = {name: _answers(probe) for name, probe in self._probes.items()}
+        for watch in self._watches.values():
+            watch.stop()
 
     def check(self) -> HealthReport:
-        services = self._services
-        if not services:
+        """From what is known: takes no time, whatever the engines do."""
+        if not self._started:
             return HealthReport("starting", __version__, {})
-        if not all(services.get(name, False) for name in REQUIRED):
+        services = {name: watch.is_well for name, watch in self._watches.items()}
+        if not services[self._required]:
             return HealthReport("unhealthy", __version__, services)
         return HealthReport("healthy" if all(services.values()) else "degraded", __version__, services)
 
     def ready(self) -> bool:
         return self.check().status in ("healthy", "degraded")
 
+
+class _Watch:
+    """One service, asked every PROBE_S in a thread of its own: one that hangs holds up no other."""
+
+    def __init__(self, name: str, probe: Probe) -> None:
+        self._name, self._probe = name, probe
+        self._stop = threading.Event()
+        self._is_well = False
+        self._asked_at: float | None = None
+        self.answered = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._loop, name=f"health-{self._name}", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    @property
+    def is_well(self) -> bool:
+        asked_at = self._asked_at
+        return self._is_well and (asked_at is None or time.monotonic() - asked_at < TIMEOUT_S)
+
     def _loop(self) -> None:
-        while not self._stop.wait(PROBE_S):
-            self.probe()
+        while not self._stop.is_set():
+            self._asked_at = began = time.monotonic()
+            is_well = _answers(self._probe)
+            self._is_well = is_well and time.monotonic() - began < TIMEOUT_S
+            self._asked_at = None
+            self.answered.set()
+            self._stop.wait(PROBE_S)
 
 
 def _answers(probe: Probe) -> bool:

@@ -172,7 +172,7 @@ mind.close()
 
 
 def test_a_kill_repeats_at_most_one_batch_of_the_embedder(tmp_path: Path, model_cache: Path) -> None:
-    from localmind.ingest.active import BATCH_CHUNKS
+    from localmind.wiring.engines import EMBEDDED_BATCH
 
     data = tmp_path / "data"
     data.mkdir()
@@ -195,5 +195,5 @@ def test_a_kill_repeats_at_most_one_batch_of_the_embedder(tmp_path: Path, model_
     assert output.splitlines()[-1].startswith("succeeded")
 
     embedded = record.read_text().splitlines()
-    assert len(embedded) - len(set(embedded)) <= BATCH_CHUNKS
-    assert len(set(embedded)) > 3 * BATCH_CHUNKS
+    assert len(embedded) - len(set(embedded)) <= EMBEDDED_BATCH
+    assert len(set(embedded)) > 3 * EMBEDDED_BATCH

@@ -63,7 +63,7 @@ def test_doctor_works_on_nothing_at_all(localmind: Localmind, env: dict[str, str
     [
         ({"CHUNK_TOKENS": "1"}, "settings", ".env"),
         ({"LLM_MODEL": "llama3"}, "settings", "endpoint"),
-        ({"NEO4J_URI": "bolt://127.0.0.1:1"}, "settings", "Unset NEO4J_URI"),
+        ({"REDIS_URL": "redis://127.0.0.1:1"}, "settings", "Set DATABASE_URL"),
         ({"LLM_MODEL": "llama3", "LLM_BASE_URL": "http://127.0.0.1:1/v1"}, "llm", "LLM_BASE_URL"),
         ({"HOST": "0.0.0.0"}, "address", "SECRET_KEY"),
     ],

@@ -1,0 +1,34 @@
+"""What a fleet asks beside its engines: Redis, and whether any worker is there."""
+
+from __future__ import annotations
+
+import time
+
+from localmind.catalog.catalog import Catalog
+from localmind.errors import StoreUnavailable
+
+REDIS_TIMEOUT_S = 2.0
+
+WORKER_SILENT_S = 30.0
+"""A worker that was not seen for so long is taken for gone."""
+
+
+def ask_redis(url: str) -> str:
+    """Its version. Raises StoreUnavailable."""
+    import redis
+
+    client = redis.Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
+    try:
+        return str(client.info("server")["redis_version"])
+    except (redis.RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis does not answer: {error}.", service="redis", hint="Start it, or mend REDIS_URL.") from error
+    finally:
+        client.close()
+
+
+def require_workers(catalog: Catalog) -> int:
+    """How many workers there are. Raises StoreUnavailable where there is none."""
+    seen = catalog.workers.alive(since=time.time() - WORKER_SILENT_S)
+    if not seen:
+        raise StoreUnavailable("No worker was seen lately.", service="workers", hint="Start one: see docs/runbook/worker-down.md.")
+    return len(seen)

@@ -1,0 +1,70 @@
+"""Opens a composed product in order, and undoes what was opened where a step fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localmind.wiring.data_dir import lock_data_dir, make_folder
+from localmind.wiring.roles import Role
+
+if TYPE_CHECKING:
+    from localmind.ingest.prepare import Prepare
+    from localmind.llm.port import LLM
+    from localmind.wiring.product import LocalMind
+
+
+def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LLM | None) -> None:
+    from localmind.catalog.migrate import migrate
+    from localmind.ingest.seed import seed_guides
+
+    folder = mind.settings.data_dir
+    make_folder(folder)
+    if mind.role is Role.ALONE:
+        stack.callback(lock_data_dir(folder).release)
+    # The embedder (OpenVINO) and the vectors (LanceDB) take their time to import: beside each other, and beside the migrations.
+    warm = threading.Thread(target=_quietly(mind.embedder.open), name="warm-embedder", daemon=True)
+    warm.start()
+    stack.callback(mind.catalog.database.close)
+    migrate(mind.catalog.database)
+    mind.engines.open(stack)
+    warm.join()
+    mind.embedder.open()  # raises here what went wrong there
+    stack.callback(mind.embedder.close)
+    if llm is not None:
+        stack.callback(llm.close)
+    mind.readers.open()
+    stack.callback(mind.readers.close)
+    if mind.role is Role.ALONE and mind.catalog.database.is_sqlite:
+        _recover(mind, folder, stack)
+    if mind.role is not Role.WORKER and mind.settings.seed_guides:
+        seed_guides(mind.catalog, mind.sources)
+    if mind.role is not Role.DOOR:
+        mind.pipeline.start(prepare)
+        stack.callback(mind.pipeline.close)
+    if mind.role is not Role.WORKER:
+        mind.health.start()
+        stack.callback(mind.health.close)
+
+
+def _recover(mind: LocalMind, folder: Path, stack: ExitStack) -> None:
+    """With the data directory locked, and the catalog in it, no other worker is alive: what was running is queued again."""
+    mind.catalog.jobs.release_lost(everything=True)
+    marker = folder / "running"
+    if marker.exists():  # the last process did not close
+        mind.maintenance.sweep_blobs()
+    marker.touch()
+    stack.callback(marker.unlink, missing_ok=True)
+
+
+def _quietly(action: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            action()
+        except Exception:  # the caller runs it again, and meets the same error where it can be told
+            return
+
+    return run

@@ -1,0 +1,182 @@
+"""The composed product, for each role of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from localmind.errors import StoreUnavailable
+from localmind.settings import Settings
+from localmind.wiring.engines import Engines, build_engines
+from localmind.wiring.models import build_embedder, build_llm, build_refiner
+from localmind.wiring.opening import open_product
+from localmind.wiring.roles import Role, check, role_of, value_of
+
+if TYPE_CHECKING:
+    from localmind.catalog.catalog import Catalog
+    from localmind.chat.conversations import Conversations
+    from localmind.chat.service import Chat
+    from localmind.embedding.port import Embedder, Tokenizer
+    from localmind.extraction.port import Extractor
+    from localmind.graph.port import Graph
+    from localmind.ingest.accept import Accept
+    from localmind.ingest.events import Changes
+    from localmind.ingest.jobs import Jobs
+    from localmind.ingest.pipeline import Pipeline
+    from localmind.ingest.prepare import Prepare
+    from localmind.ingest.reconcile import Maintenance
+    from localmind.ingest.sources import Sources
+    from localmind.ingest.store import Store
+    from localmind.operations.health import Health, Probe
+    from localmind.readers.sandbox import Readers
+    from localmind.retrieval.search import Search
+
+Wake = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class LocalMind:
+    """The composed product. open() before use; close() after. engines: which one stands behind each port, for who looks after them."""
+
+    settings: Settings
+    role: Role
+    engines: Engines
+    catalog: Catalog
+    store: Store
+    sources: Sources
+    jobs: Jobs
+    search: Search
+    chat: Chat
+    conversations: Conversations
+    graph: Graph
+    embedder: Embedder
+    readers: Readers
+    health: Health
+    maintenance: Maintenance
+    pipeline: Pipeline
+    """Runs in this process but for Role.DOOR."""
+    _opening: Callable[[LocalMind, ExitStack], None]
+    _stack: ExitStack
+
+    def open(self) -> None:
+        """Open every engine and start to work. Raises DataDirInUse, DimensionMismatch, CorruptIndex, DiskFull, StoreUnavailable."""
+        with ExitStack() as stack:
+            self._opening(self, stack)
+            self._stack.push(stack.pop_all())
+
+    def close(self) -> None:
+        """In reverse. Safe to call twice."""
+        self._stack.close()
+
+
+def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: None) -> LocalMind:
+    """Compose the product; connects to nothing and takes no lock. Raises ConfigurationError, MissingExtra.
+
+    role: without one, that of a process that answers requests. wake: called by a door after it committed work; must not block.
+    """
+    from localmind.chat.conversations import Conversations
+    from localmind.chat.service import Chat
+    from localmind.extraction.keyphrase import KeyphraseExtractor
+    from localmind.ingest.accept import Accept
+    from localmind.ingest.events import Changes
+    from localmind.ingest.jobs import Jobs
+    from localmind.ingest.reconcile import Maintenance
+    from localmind.ingest.sources import Sources
+    from localmind.operations.health import Health
+    from localmind.readers.sandbox import Readers
+    from localmind.retrieval.search import Search
+
+    role = role or role_of(settings)
+    check(settings, role)
+    embedder, tokenizer = build_embedder(settings)
+    engines = build_engines(settings, embedder)
+    store, catalog = engines.store, engines.store.catalog
+    keyphrases = KeyphraseExtractor()
+    llm = build_llm(settings)
+    refiner = build_refiner(settings, llm, keyphrases)
+    changes = Changes()
+    pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes)
+    if role is not Role.DOOR:
+        wake = pipeline.wake
+    accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake)
+    readers = Readers(settings)
+    search = Search(catalog, embedder, store.vectors, store.text, store.graph)
+    conversations = Conversations(catalog.database)
+    version = refiner.version if refiner is not None else None
+    return LocalMind(
+        settings=settings,
+        role=role,
+        engines=engines,
+        catalog=catalog,
+        store=store,
+        sources=Sources(store, accept, wake=wake),
+        jobs=Jobs(catalog, changes, wake),
+        search=search,
+        chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window),
+        conversations=conversations,
+        graph=store.graph,
+        embedder=embedder,
+        readers=readers,
+        health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),
+        maintenance=Maintenance(store, embedder, keyphrases, llm_version=version, data_dir=settings.data_dir),
+        pipeline=pipeline,
+        _opening=partial(open_product, prepare=_build_prepare(settings, store, accept, readers, tokenizer, pipeline), llm=llm),
+        _stack=ExitStack(),
+    )
+
+
+def _build_pipeline(
+    settings: Settings, engines: Engines, embedder: Embedder, keyphrases: Extractor, refiner: Extractor | None, changes: Changes
+) -> Pipeline:
+    from localmind.ingest.enrich import Enrich
+    from localmind.ingest.failures import Failures
+    from localmind.ingest.pipeline import Pipeline
+
+    failures = Failures(engines.store, attempts=settings.job_attempts)
+    pipeline = Pipeline(
+        engines.store,
+        embedder,
+        keyphrases,
+        changes=changes,
+        failures=failures,
+        readers=settings.readers,
+        lease_s=settings.job_lease_s,
+        batch_chunks=engines.batch_chunks,
+    )
+    if refiner is not None:
+        pipeline.enrich = Enrich(engines.store, refiner, failures, announce=changes.announce, is_cancelled=pipeline.is_cancelled)
+    return pipeline
+
+
+def _build_prepare(settings: Settings, store: Store, accept: Accept, readers: Readers, tokenizer: Tokenizer, pipeline: Pipeline) -> Prepare:
+    from localmind.ingest.prepare import Prepare
+
+    return Prepare(
+        store,
+        accept,
+        readers,
+        tokenizer,
+        chunk_tokens=settings.chunk_tokens,
+        overlap_tokens=settings.chunk_overlap_tokens,
+        max_bytes=settings.max_upload_bytes,
+        report=pipeline.report,
+        is_cancelled=pipeline.is_cancelled,
+    )
+
+
+def _probes(settings: Settings, role: Role, engines: Engines, pipeline: Pipeline) -> dict[str, Probe]:
+    from localmind.operations import probes
+
+    workers: Probe = partial(_require_alive, pipeline)
+    if role is Role.ALONE:
+        return engines.probes | {"workers": workers}
+    redis = partial(probes.ask_redis, value_of(settings, "redis_url"))
+    return engines.probes | {"redis": redis, "workers": partial(probes.require_workers, engines.store.catalog)}
+
+
+def _require_alive(pipeline: Pipeline) -> None:
+    if not pipeline.is_alive:
+        raise StoreUnavailable("A worker thread has ended.", service="workers")
