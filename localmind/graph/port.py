@@ -83,6 +83,9 @@ class Graph(Protocol):
     def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
         """Every chunk that mentions anything, in batches: for reconcile."""
 
+    def said(self, tenant: TenantId, ids: Sequence[ChunkId]) -> list[ChunkExtraction]:
+        """What those of the chunks that mention anything say, so that another engine can be given the same; by id, names in order."""
+
     def tenants(self) -> list[TenantId]:
         """Tenants that have entities: for reconcile."""
 

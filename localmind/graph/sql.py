@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
@@ -17,7 +18,21 @@ from localmind.graph.merging import Merged, RelationKey, Said, entity_id, key_of
 from localmind.graph.paths import shortest_path
 from localmind.graph.port import ChunkExtraction, Neighbor, Subgraph
 from localmind.ids import is_id
-from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
+from localmind.model import (
+    ChunkId,
+    ChunkKey,
+    Entity,
+    EntityId,
+    ExtractedEntity,
+    ExtractedRelation,
+    Extraction,
+    Filter,
+    ListPage,
+    Relation,
+    ScoredChunk,
+    SourceId,
+    TenantId,
+)
 
 BATCH = 2_000
 """Chunks of one deletion, entities of one lookup: bounds the parameters' size."""
@@ -252,6 +267,21 @@ class SqlGraph:
         while rows := self._read(statement, tenant=tenant, after=after, limit=BATCH, **of_source):
             yield [ChunkKey(ChunkId(row.id), SourceId(row.source_id)) for row in rows]
             after = rows[-1].pk
+
+    def said(self, tenant: TenantId, ids: Sequence[ChunkId]) -> list[ChunkExtraction]:
+        found: list[ChunkExtraction] = []
+        for batch in _batches(ids):
+            entities: dict[tuple[str, str], list[ExtractedEntity]] = defaultdict(list)
+            relations: dict[str, list[ExtractedRelation]] = defaultdict(list)
+            for row in self._read(sql.SAID_OF_ENTITIES, tenant=tenant, ids=batch):
+                entities[row.id, row.source_id].append(ExtractedEntity(row.name, row.type, row.description or "", row.weight))
+            for row in self._read(sql.SAID_OF_RELATIONS, tenant=tenant, ids=batch):
+                relations[row.id].append(ExtractedRelation(row.source, row.target, row.type, row.description or "", row.weight))
+            found += [
+                ChunkExtraction(SourceId(source), ChunkId(id_), Extraction(tuple(named), tuple(relations.get(id_, ()))))
+                for (id_, source), named in entities.items()
+            ]
+        return found
 
     def tenants(self) -> list[TenantId]:
         return [TenantId(row.tenant) for row in self._read(sql.TENANTS)]

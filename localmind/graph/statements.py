@@ -139,6 +139,15 @@ WHERE c.pk > :after AND c.tenant = :tenant<filter> AND EXISTS (SELECT 1 FROM men
 ORDER BY c.pk LIMIT :limit"""
 CHUNK_KEYS = _CHUNK_KEYS.replace("<filter>", "")
 CHUNK_KEYS_OF_SOURCE = _CHUNK_KEYS.replace("<filter>", " AND c.source_id = :source")
+SAID_OF_ENTITIES = """
+SELECT c.id, c.source_id, e.name, e.type, m.description, m.weight
+FROM TEXTS(:ids) AS asked CROSS JOIN chunk AS c JOIN mention AS m ON m.chunk_pk = c.pk JOIN entity AS e ON e.pk = m.entity_pk
+WHERE c.id = asked.value AND c.tenant = :tenant ORDER BY c.id, e.key"""
+SAID_OF_RELATIONS = """
+SELECT c.id, s.name AS source, t.name AS target, r.type, v.description, v.weight
+FROM TEXTS(:ids) AS asked CROSS JOIN chunk AS c JOIN evidence AS v ON v.chunk_pk = c.pk JOIN relation AS r ON r.pk = v.relation_pk
+JOIN entity AS s ON s.pk = r.source_pk JOIN entity AS t ON t.pk = r.target_pk
+WHERE c.id = asked.value AND c.tenant = :tenant ORDER BY c.id, s.key, t.key, r.type"""
 TENANTS = "SELECT DISTINCT tenant FROM entity ORDER BY tenant"
 CHUNKS_OF_ENTITY = """
 SELECT c.id FROM entity AS e JOIN mention AS m ON m.entity_pk = e.pk JOIN chunk AS c ON c.pk = m.chunk_pk

@@ -40,6 +40,14 @@ class RebuildReport:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveReport:
+    """What lies in the engines that were moved to, by table and index, and where they differ from the ones moved from."""
+
+    counts: Mapping[str, int]
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What a tenant has. disk_bytes: by store; 0 where the store is elsewhere."""
 

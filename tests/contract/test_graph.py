@@ -313,6 +313,22 @@ def test_deleting_sources_takes_back_what_only_they_said(store: Store) -> None:
     assert ties(store.graph) == {}
 
 
+def test_what_chunks_said_can_be_given_to_another_engine(store: Store) -> None:
+    said = Extraction(
+        (ExtractedEntity("Ada", "person", "wrote programs", 2.0), ExtractedEntity("Engine", "product", weight=1.5)),
+        (ExtractedRelation("Ada", "Engine", "programmed", "the first", 3.0),),
+    )
+    write(store, {"c1": said, "c2": says("Ada"), "c3": says()})
+    write(store, {"o1": says("Ada")}, tenant=OTHER, source=MEMO)
+    asked = [ChunkId(id_) for id_ in ("c1", "c2", "c3", "o1", "unknown")]
+    found = {item.chunk_id: item for item in store.graph.said(ACME, asked)}
+    assert found.keys() == {"c1", "c2"}
+    assert found[ChunkId("c1")] == ChunkExtraction(REPORT, ChunkId("c1"), said)
+    before = names(store.graph), ties(store.graph)
+    store.graph.write(ACME, list(found.values()))
+    assert (names(store.graph), ties(store.graph)) == before
+
+
 def test_tenants_are_those_with_entities(store: Store) -> None:
     write(store, {"c1": says("Ada")})
     assert ACME in store.graph.tenants()
