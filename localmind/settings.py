@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         SecretStr(""), description="PostgreSQL URL of the catalog (postgresql+psycopg://...); unset: SQLite in DATA_DIR."
     )
     database_pool: int = Field(10, ge=2, le=500, description="Connections to PostgreSQL that a process keeps; as many again under load.")
-    neo4j_uri: str = Field("", description="Neo4j address (bolt://...; neo4j+s://... with TLS); unset: text index and graph in the catalog.")
+    neo4j_uri: str = Field("", description="Neo4j address (bolt://..., bolt+s://... with TLS); unset: text and graph lie in the catalog.")
     neo4j_user: str = Field("neo4j", description="Neo4j user.")
     neo4j_password: SecretStr = Field(SecretStr(""), description="Neo4j password.")
     neo4j_pool: int = Field(20, ge=2, le=500, description="Most connections to Neo4j of a process.")
@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     minio_bucket: str = Field("localmind", min_length=3, max_length=63, description="S3 bucket; made when it is missing.")
     minio_region: str = Field("us-east-1", description="S3 region.")
     server_timeout_s: float = Field(30, gt=0.5, le=600, description="Longest wait for one answer of Milvus, Neo4j or S3, in seconds.")
+    tls_ca_file: str = Field("", description="PEM file of the authority that signed the servers' certificates; unset: the system's.")
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port on HOST at which a worker answers /metrics; 0: none.")
 
     # --- what may come in

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from apps.backend import bodies, docs, errors, front
+from apps.backend import bodies, docs, errors, front, processes
 from apps.backend.config import get_settings, version
 from apps.backend.middleware import BodyLimit, RequestContext
 from apps.backend.routers import chat, conversations, graph, health, intake, jobs, maintenance, search, sources
@@ -33,9 +33,10 @@ THREADS = 64
 ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health)
 
 
-def create_app(settings: Settings | None = None, mind: LocalMind | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
     """The app over a product that is opened and closed with it. Without `mind` it is composed from the settings, in the background.
 
+    patient: it waits for servers that can't be reached yet.
     Raises ConfigurationError where other machines could reach it and SECRET_KEY is weak.
     """
     settings = settings or (mind.settings if mind is not None else get_settings())
@@ -52,12 +53,12 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None) 
         middleware=_middleware(settings),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.service = Service(settings, mind)
+    app.state.service = Service(settings, mind, patient=patient)
     errors.install(app)
     docs.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
-    app.state.front = front.Front(app.router.default, enabled=settings.web)
+    app.state.front = front.Front(app.router.default, enabled=_has_pages(settings))
     app.router.default = app.state.front  # the last resort: a mount at / would hide the API's own 405
     return app
 
@@ -79,6 +80,11 @@ def _middleware(settings: Settings) -> list[Middleware]:
     ]
 
 
+def _has_pages(settings: Settings) -> bool:
+    """A page's later calls have to meet the process that drew it, and several processes on one port take turns."""
+    return settings.web and not processes.is_one_of_several()
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
@@ -86,7 +92,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     service.start()
     async with AsyncExitStack() as pages:
-        opening = asyncio.create_task(_open_pages(app, service, pages)) if service.settings.web else None
+        opening = asyncio.create_task(_open_pages(app, service, pages)) if _has_pages(service.settings) else None
         yield
         if opening is not None:
             opening.cancel()

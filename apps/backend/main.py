@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from apps.backend.app import create_app
+from apps.backend import processes
+
+processes.share_metrics()
+
+from apps.backend.app import create_app  # noqa: E402  what it imports looks for the shared folder
 
 __all__ = ["app", "create_app"]
 

@@ -129,7 +129,7 @@ def _own_service(settings: Settings) -> Iterator[httpx.Client]:
     from apps.backend.app import create_app
 
     quiet = settings.model_copy(update={"web": False, "host": "127.0.0.1", "log_level": "ERROR"})
-    app = create_app(quiet)
+    app = create_app(quiet, patient=False)
     with tempfile.TemporaryDirectory(prefix="localmind-") as folder:  # for its owner alone, so the socket is
         socket = str(Path(folder) / "api.sock")
         server = uvicorn.Server(uvicorn.Config(app, uds=socket, log_config=None, lifespan="on", timeout_graceful_shutdown=2))

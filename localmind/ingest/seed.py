@@ -20,18 +20,29 @@ SEEDED = "guides"
 
 def seed_guides(catalog: Catalog, sources: Sources) -> int:
     """Add guides that are new or changed since they were last added; one that a person deleted stays deleted. Returns how many."""
-    known = catalog.setting(SEEDED)
-    hashes: dict[str, str] = dict(known) if isinstance(known, dict) else {}
     guides = {path.stem: path.read_text() for path in _files()}
-    fresh = {name: text for name, text in guides.items() if hashes.get(name) != text_hash(text)}
-    if not fresh:
+    if not _fresh(catalog, guides):
         return 0
-    sources.add_texts(
-        PERSONAL,
-        [NewText(_title(name, text), text, uri=f"localmind:guide/{name}", tags=(TAG,), kind="guide") for name, text in fresh.items()],
-    )
-    catalog.set_setting(SEEDED, hashes | {name: text_hash(text) for name, text in fresh.items()})
+    with catalog.database.write():
+        catalog.database.hold(SEEDED)  # processes that start together: the second finds that there is nothing left to add
+        fresh = _fresh(catalog, guides)
+        if fresh:
+            texts = [
+                NewText(_title(name, text), text, uri=f"localmind:guide/{name}", tags=(TAG,), kind="guide") for name, text in fresh.items()
+            ]
+            sources.add_texts(PERSONAL, texts)
+            catalog.set_setting(SEEDED, _hashes(catalog) | {name: text_hash(text) for name, text in fresh.items()})
     return len(fresh)
+
+
+def _fresh(catalog: Catalog, guides: dict[str, str]) -> dict[str, str]:
+    hashes = _hashes(catalog)
+    return {name: text for name, text in guides.items() if hashes.get(name) != text_hash(text)}
+
+
+def _hashes(catalog: Catalog) -> dict[str, str]:
+    known = catalog.setting(SEEDED)
+    return dict(known) if isinstance(known, dict) else {}
 
 
 def _files() -> list[Path]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from localmind.errors import ConfigurationError, DataDirInUse, LocalMindError
 from localmind.model import PERSONAL
 from localmind.operations.reports import Check
+from localmind.operations.servers import look_at_servers
 from localmind.settings import Settings
 
 if TYPE_CHECKING:
@@ -103,24 +104,30 @@ def _told(settings: Settings) -> str:
 
 
 def _opened_engines(mind: LocalMind) -> Iterator[Check]:
-    yield _tried("catalog", lambda: _look_at_catalog(mind))
-    yield _tried("vectors", lambda: f"{mind.store.vectors.count(PERSONAL)} vectors")
+    if mind.catalog.database.is_sqlite:
+        yield _tried("catalog", lambda: _look_at_catalog(mind))
+    if "vectors" in mind.engines.probes:
+        yield _tried("vectors", lambda: f"{mind.store.vectors.count(PERSONAL)} vectors")
+    yield from look_at_servers(mind, opened=True)
     yield _tried("model", lambda: _look_at_model(mind))
 
 
 def _closed_engines(mind: LocalMind) -> Iterator[Check]:
     """Opened for the look, where nobody else has them open. What isn't there yet is not made."""
     folder = mind.settings.data_dir
-    if not (folder / "catalog.db").exists():
-        yield Check("engines", True, "nothing is stored yet; the first start makes catalog, vectors and model")
-        return
-    yield _tried("catalog", lambda: _look_at_catalog(mind))
-    mind.catalog.database.close()
-    with _locked(folder) as ours:
-        if ours:
-            yield _tried("vectors", lambda: _look_at_vectors(mind))
-        else:
-            yield Check("vectors", True, "another process has them open")
+    yield from look_at_servers(mind, opened=False)
+    if mind.catalog.database.is_sqlite:
+        if not (folder / "catalog.db").exists():
+            yield Check("engines", True, "nothing is stored yet; the first start makes catalog, vectors and model")
+            return
+        yield _tried("catalog", lambda: _look_at_catalog(mind))
+        mind.catalog.database.close()
+    if "vectors" in mind.engines.probes:
+        with _locked(folder) as ours:
+            if ours:
+                yield _tried("vectors", lambda: _look_at_vectors(mind))
+            else:
+                yield Check("vectors", True, "another process has them open")
     if (folder / "models").exists():
         yield _tried("model", lambda: _look_at_model(mind))
         mind.embedder.close()

@@ -23,6 +23,14 @@ llm_extraction_duration_seconds = Histogram(
     "llm_extraction_duration_seconds", "Time of an LLM's extraction of one chunk.", buckets=_SLOW_S, registry=REGISTRY
 )
 chunks_created_total = Counter("chunks_created", "Chunks written.", registry=REGISTRY)
-jobs = Gauge("jobs", "Jobs by state, as of this scrape.", ["status"], registry=REGISTRY)
-neo4j_is_healthy = Gauge("neo4j_is_healthy", "1 when the graph answers, be it Neo4j or the one in the catalog.", registry=REGISTRY)
-milvus_is_healthy = Gauge("milvus_is_healthy", "1 when the vectors answer, be it Milvus or LanceDB.", registry=REGISTRY)
+# Gauges are set at the scrape by the process that answers it: of several processes' values the newest is the right one.
+jobs = Gauge("jobs", "Jobs by state, as of this scrape.", ["status"], registry=REGISTRY, multiprocess_mode="mostrecent")
+neo4j_is_healthy = Gauge(
+    "neo4j_is_healthy",
+    "1 when the graph answers, be it Neo4j or the one in the catalog.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+milvus_is_healthy = Gauge(
+    "milvus_is_healthy", "1 when the vectors answer, be it Milvus or LanceDB.", registry=REGISTRY, multiprocess_mode="mostrecent"
+)

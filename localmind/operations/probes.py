@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from localmind.catalog.catalog import Catalog
 from localmind.errors import StoreUnavailable
 
@@ -28,7 +26,7 @@ def ask_redis(url: str) -> str:
 
 def require_workers(catalog: Catalog) -> int:
     """How many workers there are. Raises StoreUnavailable where there is none."""
-    seen = catalog.workers.alive(since=time.time() - WORKER_SILENT_S)
+    seen = catalog.workers.alive(within_s=WORKER_SILENT_S)
     if not seen:
         raise StoreUnavailable("No worker was seen lately.", service="workers", hint="Start one: see docs/runbook/worker-down.md.")
     return len(seen)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
+from localmind.errors import LocalMindError, StoreUnavailable, Unavailable
 from localmind.model import PERSONAL
 from localmind.settings import Settings
 from localmind.wiring.roles import is_set, value_of
@@ -26,6 +30,10 @@ EMBEDDED_BATCH, MILVUS_BATCH = 128, 512
 """Chunks of a batch. A call of a server has its price; on the embedded engines larger batches were not faster, and a kill costs more."""
 
 
+LATE_S = 2.0
+"""Between two tries to open an engine that could not be reached."""
+
+
 @dataclass(frozen=True)
 class Engines:
     """store: the ports. names: what /health calls them; a server by its own name."""
@@ -34,20 +42,50 @@ class Engines:
     names: dict[str, str]
     probes: dict[str, Probe]
     batch_chunks: int
-    _shared: list[Callable[[], None]] = field(default_factory=list)
-    """Closers of what several ports use."""
 
     @property
     def catalog_name(self) -> str:
         return self.names["catalog"]
 
-    def open(self, stack: ExitStack) -> None:
-        """Every engine, closed in reverse with the stack; the catalog has to be migrated before."""
-        for close in self._shared:
-            stack.callback(close)
+    def open(self, stack: ExitStack, *, patient: bool = False) -> None:
+        """Every engine, closed in reverse with the stack; the catalog has to be migrated before.
+
+        patient: one that can't be reached is opened as soon as it can be, and what needs it says StoreUnavailable until then.
+        """
+        late: list[Engine] = []
         for engine in (self.store.blobs, self.store.text, self.store.graph, self.store.vectors):
-            engine.open()
+            try:
+                engine.open()
+            except StoreUnavailable as error:
+                if not patient:
+                    raise
+                structlog.get_logger(__name__).warning("engine_away", service=error.data.get("service"), error=str(error))
+                late.append(engine)
             stack.callback(engine.close)
+        if late:
+            stopping = threading.Event()
+            thread = threading.Thread(target=_open_late, args=(late, stopping), name="open-late", daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(stopping.set)
+
+
+class Engine(Protocol):
+    """What every engine can do, whatever its port."""
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def _open_late(engines: list[Engine], stopping: threading.Event) -> None:
+    while engines and not stopping.wait(LATE_S):
+        engine = engines.pop(0)
+        try:
+            engine.open()
+        except LocalMindError as error:
+            if not isinstance(error, Unavailable):  # it is there, and can't be used: /health says which, and this why
+                structlog.get_logger(__name__).error("engine_not_open", error_type=error.error_type, error=str(error))
+            engines.append(engine)
 
 
 def build_engines(settings: Settings, embedder: Embedder) -> Engines:
@@ -57,7 +95,7 @@ def build_engines(settings: Settings, embedder: Embedder) -> Engines:
     database = build_database(settings)
     catalog = Catalog(database)
     vectors = build_vectors(settings, embedder)
-    text, graph, shared = _build_text_and_graph(settings, database)
+    text, graph = _build_text_and_graph(settings, database)
     store = Store(catalog, build_blobs(settings), vectors, text, graph)
     names = {
         "catalog": "postgresql" if is_set(settings, "database_url") else "catalog",
@@ -72,7 +110,7 @@ def build_engines(settings: Settings, embedder: Embedder) -> Engines:
         names["blobs"]: store.blobs.tenants,
     }
     batch = MILVUS_BATCH if settings.milvus_uri else EMBEDDED_BATCH
-    return Engines(store, names, probes, batch, shared)
+    return Engines(store, names, probes, batch)
 
 
 def build_database(settings: Settings) -> Database:
@@ -98,7 +136,12 @@ def build_blobs(settings: Settings) -> Blobs:
         value_of(settings, "minio_secret_key"),
         region=settings.minio_region,
         timeout_s=settings.server_timeout_s,
+        ca=_ca(settings),
     )
+
+
+def _ca(settings: Settings) -> Path | None:
+    return Path(settings.tls_ca_file) if settings.tls_ca_file else None
 
 
 def build_vectors(settings: Settings, embedder: Embedder) -> Vectors:
@@ -118,13 +161,13 @@ def build_vectors(settings: Settings, embedder: Embedder) -> Vectors:
     )
 
 
-def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextIndex, Graph, list[Callable[[], None]]]:
-    """Both in Neo4j, over one driver, or both in the catalog; and what closes the driver."""
+def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextIndex, Graph]:
+    """Both in Neo4j, over one driver, or both in the catalog."""
     if not settings.neo4j_uri:
         from localmind.graph.sql import SqlGraph
         from localmind.text.fts5 import Fts5Text
 
-        return Fts5Text(database), SqlGraph(database), []
+        return Fts5Text(database), SqlGraph(database)
     from localmind.graph.neo4j import Neo4jGraph
     from localmind.neo4j import Neo4jDriver
     from localmind.text.neo4j import Neo4jText
@@ -135,5 +178,6 @@ def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextI
         value_of(settings, "neo4j_password"),
         pool=settings.neo4j_pool,
         timeout_s=settings.server_timeout_s,
+        ca=_ca(settings),
     )
-    return Neo4jText(driver), Neo4jGraph(driver), [driver.close]
+    return Neo4jText(driver), Neo4jGraph(driver)

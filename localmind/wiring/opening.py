@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from localmind.errors import ConfigurationError
 from localmind.wiring.data_dir import lock_data_dir, make_folder
 from localmind.wiring.roles import Role
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LLM | None) -> None:
     from localmind.catalog.migrate import migrate
+    from localmind.ingest.presence import Presence
     from localmind.ingest.seed import seed_guides
 
     folder = mind.settings.data_dir
@@ -30,7 +32,7 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     warm.start()
     stack.callback(mind.catalog.database.close)
     migrate(mind.catalog.database)
-    mind.engines.open(stack)
+    mind.engines.open(stack, patient=True)
     warm.join()
     mind.embedder.open()  # raises here what went wrong there
     stack.callback(mind.embedder.close)
@@ -45,9 +47,20 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     if mind.role is not Role.DOOR:
         mind.pipeline.start(prepare)
         stack.callback(mind.pipeline.close)
+    if mind.role is Role.WORKER:
+        presence = Presence(mind.catalog.workers, mind.pipeline, queues=("ingestion",))
+        presence.start()
+        stack.callback(presence.close)
     if mind.role is not Role.WORKER:
         mind.health.start()
         stack.callback(mind.health.close)
+
+
+def _refuse_half_a_move(mind: LocalMind) -> None:
+    from localmind.operations.moving import unfinished
+
+    if unfinished(mind.catalog):
+        raise ConfigurationError("A move into these engines was begun and not finished.", hint="Run `localmind migrate` again as before.")
 
 
 def _recover(mind: LocalMind, folder: Path, stack: ExitStack) -> None:

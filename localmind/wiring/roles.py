@@ -53,11 +53,16 @@ def value_of(settings: Settings, name: str) -> str:
 
 
 def check(settings: Settings, role: Role) -> None:
-    """Raises ConfigurationError for servers that can't work together, MissingExtra where a server's client is not installed."""
+    """Whether a process can have the role. Raises ConfigurationError, MissingExtra."""
     if role is Role.ALONE and is_set(settings, "redis_url"):
         raise ConfigurationError("REDIS_URL is set: documents are left to workers.", hint="Unset REDIS_URL to do without workers.")
     if role is not Role.ALONE and not is_set(settings, "redis_url"):
         raise ConfigurationError("A worker needs REDIS_URL, as the service does.", hint="Set REDIS_URL, or do without workers.")
+    check_servers(settings)
+
+
+def check_servers(settings: Settings) -> None:
+    """Raises ConfigurationError for servers that can't work together, MissingExtra where a server's client is not installed."""
     _needs(settings, "redis_url", "database_url", "processes that share the work share the catalog")
     _needs(settings, "redis_url", "milvus_uri", "processes that share the work share the vectors")
     _needs(settings, "redis_url", "neo4j_uri", "processes that share the work share the graph")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from apps.backend import config
 from apps.backend.dependencies import ServiceDep
@@ -12,7 +12,7 @@ from apps.backend.schemas.operations import Alive, HealthOut, Ready
 from apps.backend.service import Service, State
 from localmind.errors import Unavailable
 from localmind.model import PERSONAL, JobStatus
-from localmind.operations import metrics
+from localmind.operations import metrics, shared_metrics
 
 router = APIRouter(tags=["health"])
 
@@ -44,13 +44,13 @@ def health(service: ServiceDep, response: Response) -> HealthOut:
 def prometheus(service: ServiceDep) -> Response:
     """Figures for Prometheus."""
     _refresh(service)
-    return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
+    return Response(shared_metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _report(service: Service) -> HealthOut:
     if service.state is not State.READY:
         status = "unhealthy" if service.state is State.FAILED else "starting"
-        return HealthOut(status=status, version=config.version(), services={})
+        return HealthOut(status=status, version=config.version(), services=dict.fromkeys(service.missing, "unhealthy"))
     report = service.mind.health.check()
     services = {name: "healthy" if well else "unhealthy" for name, well in report.services.items()}
     return HealthOut.model_validate({"status": report.status, "version": report.version, "services": services})
@@ -59,8 +59,8 @@ def _report(service: Service) -> HealthOut:
 def _refresh(service: Service) -> None:
     """Gauges that are read at the scrape and not kept by whoever changes them."""
     services = _report(service).services
-    metrics.neo4j_is_healthy.set(services.get("graph") == "healthy")
-    metrics.milvus_is_healthy.set(services.get("vectors") == "healthy")
+    metrics.neo4j_is_healthy.set("healthy" in (services.get("neo4j"), services.get("graph")))
+    metrics.milvus_is_healthy.set("healthy" in (services.get("milvus"), services.get("vectors")))
     if service.state is State.READY:
         counted = service.mind.catalog.jobs.counts(PERSONAL)
         for status in JobStatus:
