@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -17,6 +16,8 @@ from localmind.graph import statements as sql
 from localmind.graph.merging import Merged, RelationKey, Said, entity_id, key_of, merge
 from localmind.graph.paths import shortest_path
 from localmind.graph.port import ChunkExtraction, Neighbor, Subgraph
+from localmind.graph.rings import around
+from localmind.graph.scoring import damped, plan
 from localmind.ids import is_id
 from localmind.model import (
     ChunkId,
@@ -42,9 +43,6 @@ ROWS_READ = 5_000
 
 CANDIDATES = 500
 """Chunks that are looked up one by one for entities too frequent to be read. About 0.4 ms for each of these."""
-
-LOOKED_UP = 4
-"""Entities too frequent to be read that are still looked up: the rarest."""
 
 CHUNKS_READ = 1_000
 """A filter that leaves at most so many chunks is answered from their side. About 10 ms."""
@@ -222,9 +220,7 @@ class SqlGraph:
     def chunks(self, tenant: TenantId, weights: Mapping[EntityId, float], *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
         """Reads the rarest entities whole, as long as ROWS_READ lasts; more frequent ones only add to chunks found so.
 
-        A mention of weight m counts m / (m + 1), times the entity's weight, times log(1 + N / mentions) squared: once for
-        what the entity tells of the query and once for what it tells of the chunk. N is how often the tenant's most frequent
-        entity is mentioned: so many chunks there are at least, and unlike their number it is known without counting.
+        A mention of weight m counts m / (m + 1), times the entity's damped weight (scoring.py).
         """
         asked = _ids(weights)
         if not asked or (where is not None and not where.source_ids):
@@ -232,8 +228,8 @@ class SqlGraph:
         rows = sorted(self._read(sql.WEIGHED_ENTITIES, tenant=tenant, ids=asked), key=lambda row: (row.mentions, row.id))
         if not rows:
             return []
-        damped = {row.pk: weights[row.id] * math.log1p(row.top / row.mentions) ** 2 for row in rows}
-        read, looked_up = _plan([(row.pk, row.mentions) for row in rows])
+        counted = {row.pk: damped(weights[row.id], mentions=row.mentions, top=row.top) for row in rows}
+        read, looked_up = plan([(row.pk, row.mentions) for row in rows], rows=ROWS_READ)
         by_hub = not read
         if by_hub:
             read, looked_up = looked_up[:1], looked_up[1:]
@@ -244,12 +240,12 @@ class SqlGraph:
             statement = sql.CHUNKS_OF_HUB_IN_SOURCES if by_hub else sql.CHUNKS_OF_ENTITIES_IN_SOURCES
             most = CHUNKS_READ + 1
             if self._read(sql.COUNT_CHUNKS_OF_SOURCES, sources=sources, most=most)[0][0] < most:
-                statement, read, looked_up = sql.CHUNKS_IN_SOURCES, list(damped), []
+                statement, read, looked_up = sql.CHUNKS_IN_SOURCES, list(counted), []
         found = self._read(
             statement,
             tenant=tenant,
-            read={pk: damped[pk] for pk in read},
-            looked_up={pk: damped[pk] for pk in looked_up},
+            read={pk: counted[pk] for pk in read},
+            looked_up={pk: counted[pk] for pk in looked_up},
             sources=sources,
             rows=ROWS_READ,
             candidates=CANDIDATES if looked_up else limit,
@@ -326,14 +322,8 @@ class SqlGraph:
         """Around a centre: the centre, its heaviest neighbours, and theirs as far as there is room. Empty where it is unknown."""
         if center is None:
             return self._subgraph(tenant, [row.pk for row in self._read(sql.MOST_MENTIONED, tenant=tenant, limit=limit)])
-        chosen = {item.id: item for item in self.get(tenant, [center])}
-        ring = list(chosen)
-        while ring and len(chosen) < limit:
-            near = self.neighbors(tenant, ring, limit=2 * limit)
-            new = {item.entity.id: item.entity for item in near if item.entity.id not in chosen}
-            ring = list(new)[: limit - len(chosen)]
-            chosen.update((id_, new[id_]) for id_ in ring)
-        pks = {row.id: row.pk for row in self._read(sql.ENTITIES_BY_ID, tenant=tenant, ids=list(chosen))}
+        chosen = around(self, tenant, center, limit=limit)
+        pks = {row.id: row.pk for row in self._read(sql.ENTITIES_BY_ID, tenant=tenant, ids=chosen)}
         return self._subgraph(tenant, [pks[id_] for id_ in chosen if id_ in pks])
 
     def _subgraph(self, tenant: TenantId, pks: Sequence[int]) -> Subgraph:
@@ -394,18 +384,6 @@ def _rows(
         for chunk_id, items in said.items()
         for key, what in items.items()
     )
-
-
-def _plan(mentions: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """(pk, mentions), the rarest first, into those that are read whole and those that are looked up."""
-    read: list[int] = []
-    left = ROWS_READ
-    for pk, count in mentions:
-        left -= count
-        if left < 0:
-            break
-        read.append(pk)
-    return read, [pk for pk, _ in mentions[len(read) : len(read) + LOOKED_UP]]
 
 
 def _ids(ids: Collection[Id]) -> list[Id]:

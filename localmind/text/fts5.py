@@ -109,7 +109,7 @@ class Fts5Text:
                 self._forget(connection, tenant, batch)
 
     def search(self, tenant: TenantId, query: str, *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
-        terms = query_terms(query)[:MAX_TERMS]
+        terms = match_terms(query)[:MAX_TERMS]
         if limit < 1 or not terms or (where is not None and not where.source_ids):
             return []
         with self._db.read() as connection, _translated():
@@ -192,6 +192,11 @@ class _Entry(NamedTuple):
 
     def parameters(self) -> dict[str, int | str]:
         return {"pk": self.pk, "title": indexable(self.title), "heading": indexable(self.heading), "text": indexable(self.text)}
+
+
+def match_terms(query: str) -> list[str]:
+    """FTS5 strings for the query's terms; what is of a word is no quote."""
+    return [f'"{term.words}"' + " *" * term.begins for term in query_terms(query)]
 
 
 class Plan(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import NamedTuple
 
 # Thai, Lao, Myanmar, Khmer, kana and Han are written without spaces; Korean has them.
 _UNSPACED = re.compile(
@@ -30,34 +31,40 @@ def indexable(text: str) -> str:
     return text if text.isascii() else _UNSPACED.sub(_pairs, text)
 
 
-def query_terms(query: str) -> list[str]:
-    """FTS5 strings for the query's words, each once, in order; none of them is syntax. [] where there is no word.
+class Term(NamedTuple):
+    """What a query asks for: a word, or words that stand side by side; in lower case, and none of it is any engine's syntax.
+
+    begins: words that begin with it count as well.
+    """
+
+    words: str
+    begins: bool = False
+
+
+def query_terms(query: str) -> list[Term]:
+    """The query's words, each once, in order. [] where there is no word.
 
     A compound that looks like an identifier (foo_bar, v2.3.5) is a term beside its parts, as a phrase. "Einstein's" asks for
     Einstein: an "s" would match every other possessive.
     """
-    terms: dict[str, None] = {}
+    terms: dict[Term, None] = {}
     for piece in _CLITIC.sub("", _resolved(query)).lower().split():
         parts = "".join(char if _is_of_a_word(char) else " " for char in piece).split()
         if 1 < len(parts) <= LONGEST_COMPOUND and ("_" in piece or any(char.isdigit() for char in piece)):
-            terms[_quoted(indexable(" ".join(parts)))] = None
+            terms[Term(indexable(" ".join(parts)))] = None
         for part in parts:
             terms.update(dict.fromkeys(_terms_of(part)))
     return list(terms)
 
 
-def _terms_of(part: str) -> Iterator[str]:
+def _terms_of(part: str) -> Iterator[Term]:
     for at, run in enumerate(_UNSPACED.split(part)):
         if at % 2 == 0:
-            yield from [_quoted(run)] if run else []
+            yield from [Term(run)] if run else []
         elif len(run) == 1:
-            yield _quoted(run) + " *"  # every pair that begins with it, and itself where it ends a run
+            yield Term(run, begins=True)  # every pair that begins with it, and itself where it ends a run
         else:
-            yield from (_quoted(run[i : i + 2]) for i in range(len(run) - 1))
-
-
-def _quoted(words: str) -> str:
-    return f'"{words}"'  # what is of a word is no quote
+            yield from (Term(run[i : i + 2]) for i in range(len(run) - 1))
 
 
 def _is_of_a_word(char: str) -> bool:
