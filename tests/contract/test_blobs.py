@@ -14,17 +14,21 @@ from localmind.blobs.local import LocalBlobs
 from localmind.blobs.port import Blobs
 from localmind.errors import InvalidInput, NotFound, TooLarge
 from localmind.model import BlobKey, TenantId
+from tests.s3_server import blobs_of
 
 ANN, BOB = TenantId("ann"), TenantId("bob")
 CONTENT = b"some bytes\x00\xff" * 1000
 KEY = BlobKey(hashlib.sha256(CONTENT).hexdigest())
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.stack)])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
-    store = LocalBlobs(tmp_path / "blobs")
+    store = LocalBlobs(tmp_path / "blobs") if request.param == "local" else blobs_of(request.getfixturevalue("stack"))
     store.open()
     yield store
+    for tenant in store.tenants():
+        for key in store.keys(tenant):
+            store.delete(tenant, key)
     store.close()
 
 

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from localmind.errors import DimensionMismatch, InvalidInput
 from localmind.model import ChunkId, ChunkKey, Filter, SourceId, TenantId
 from localmind.vectors.port import Vectors
+from tests.milvus_server import shared_collection, vectors_of  # noqa: F401 - a fixture
 
 DIM = 8
 ANN, BOB = TenantId("ann"), TenantId("bob")
@@ -23,22 +24,34 @@ ANN, BOB = TenantId("ann"), TenantId("bob")
 Stores = Callable[..., Vectors]
 
 
-@pytest.fixture(params=["lancedb"])
+@pytest.fixture(params=["lancedb", pytest.param("milvus", marks=pytest.mark.stack)])
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     """Opens the test's store: the same one each time, as after a restart."""
     opened: list[Vectors] = []
 
-    def open_store(model: str = "some-model", dim: int = DIM) -> Vectors:
+    def made(model: str, dim: int) -> Vectors:
+        if request.param == "milvus":
+            uri = request.getfixturevalue("stack")["MILVUS_URI"]
+            return vectors_of(uri, request.getfixturevalue("shared_collection"), model=model, dim=dim)
         from localmind.vectors.lancedb import LanceVectors
 
-        store = LanceVectors(tmp_path / "vectors", model=model, dim=dim)
+        return LanceVectors(tmp_path / "vectors", model=model, dim=dim)
+
+    def open_store(model: str = "some-model", dim: int = DIM, *, reset: bool = False) -> Vectors:
+        store = made(model, dim)
         opened.append(store)
+        if reset:
+            store.reset()
         store.open()
         return store
 
     yield open_store
     for store in opened:
         store.close()
+    if request.param == "milvus":
+        for tenant in opened[0].tenants():
+            opened[0].drop(tenant)
+        opened[0].close()
 
 
 @pytest.fixture
@@ -99,8 +112,8 @@ def test_a_limit_of_zero_gives_nothing(compass: Vectors) -> None:
 @pytest.mark.parametrize("limit", [1, 3, 20])
 def test_ties_are_in_the_order_of_ids_even_across_the_limit(store: Vectors, limit: int) -> None:
     names = [f"c{n:02}" for n in range(30)]
-    for name in reversed(names):
-        store.append(ANN, keys(name), EAST[None])
+    for start in range(25, -5, -5):  # in several writes, the last names first
+        store.append(ANN, keys(*names[start : start + 5]), np.tile(EAST, (5, 1)))
     assert found(store, ANN, EAST, limit=limit) == names[:limit]
 
 
@@ -292,6 +305,16 @@ def test_vectors_of_another_model_are_refused_with_the_way_out(stores: Stores, m
         stores(model, dim)
     assert "localmind reembed" in caught.value.hint
     assert found(stores(), ANN, EAST) == ["east"]
+
+
+def test_a_reset_makes_room_for_another_model(stores: Stores) -> None:
+    first = stores()
+    first.append(ANN, keys("east"), EAST[None])
+    first.close()
+    second = stores("another-model", 2, reset=True)
+    assert second.tenants() == []
+    second.append(ANN, keys("west"), np.array([[1, 0]], np.float32))
+    assert everything(second, ANN) == keys("west")
 
 
 def test_a_store_without_vectors_takes_another_model(stores: Stores) -> None:
