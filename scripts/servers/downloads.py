@@ -4,76 +4,100 @@ from __future__ import annotations
 
 import lzma
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from servers.config import TEMPLATES, Config, StackError
+from servers.programs import Need, program
 
 
-def minio(config: Config) -> Path:
-    """The program. Two to three minutes the first time."""
-    return _cached(config.cache / f"minio-{config['MINIO_VERSION']}", lambda folder: _build_minio(config, folder)) / "minio"
+@dataclass(frozen=True)
+class Download:
+    """name: as in STACK_<NAME>_VERSION. how: for people. make: fills an empty folder."""
 
+    name: str
+    how: str
+    needs: tuple[Need, ...]
+    make: Callable[[Config, Path], None]
 
-def neo4j(config: Config) -> Path:
-    """The folder of its jars."""
-    return _cached(config.cache / f"neo4j-{config['NEO4J_VERSION']}", lambda folder: _resolve_neo4j(config, folder))
+    def folder(self, config: Config) -> Path:
+        return config.cache / f"{self.name}-{config[f'{self.name.upper()}_VERSION']}"
 
+    def cached(self, config: Config) -> bool:
+        return self.folder(config).is_dir()
 
-def milvus(config: Config) -> Path:
-    """The folder of the program `milvus` and its shared libraries."""
-    return _cached(config.cache / f"milvus-{config['MILVUS_VERSION']}", lambda folder: _unpack_milvus(config, folder))
+    def get(self, config: Config) -> Path:
+        """The folder, there whole or not at all: an interrupted download is made anew."""
+        target = self.folder(config)
+        if not self.cached(config):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+            try:
+                self.make(config, unfinished)
+                unfinished.chmod(0o755)
+                unfinished.rename(target)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        return target
 
 
 def _build_minio(config: Config, folder: Path) -> None:
-    env = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
-    _run(["go", "install", "-trimpath", "-ldflags=-s -w", f"github.com/minio/minio@{config['MINIO_VERSION']}"], folder, env)
+    go, tag = str(program("go")), config["MINIO_VERSION"]
+    # From 1.21 on Go fetches the newer compiler that a module asks for, unless it is told not to.
+    version = re.search(r"go1\.(\d+)", _run([go, "version"], folder))
+    if version and int(version[1]) < 21:
+        raise StackError(
+            f"MinIO needs Go 1.24 (1.21 and newer fetch it by themselves); {go} is 1.{version[1]}. Debian 12 has a newer one in its "
+            f"backports. Or put a MinIO program of your own at {config.cache / f'minio-{tag}' / 'minio'}."
+        )
+    env = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
+    _run([go, "install", "-trimpath", "-ldflags=-s -w", f"github.com/minio/minio@{tag}"], folder, env)
 
 
 def _resolve_neo4j(config: Config, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as project:
-        (Path(project) / "pom.xml").write_text((TEMPLATES / "neo4j-pom.xml").read_text())
+        shutil.copy(TEMPLATES / "neo4j-pom.xml", Path(project) / "pom.xml")
         version = f"-Dneo4j.version={config['NEO4J_VERSION']}"
-        _run(["mvn", "-B", "-q", version, "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"], Path(project))
+        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+        _run([str(program("mvn")), "-B", "-q", version, *goal], Path(project))
 
 
 def _unpack_milvus(config: Config, folder: Path) -> None:
     """The wheel holds every file as .lzma. Only the server is wanted, so nothing is installed."""
     with tempfile.TemporaryDirectory() as wheels:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
-        _run([*pip, f"milvus=={config['MILVUS_VERSION']}"], Path(wheels))
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+        _run([*_pip(), "download", *options, f"milvus=={config['MILVUS_VERSION']}"], Path(wheels))
         with zipfile.ZipFile(next(Path(wheels).glob("*.whl"))) as wheel:
             for name in wheel.namelist():
                 if name.startswith("milvus/data/bin/") and name.endswith(".lzma"):
                     with wheel.open(name) as packed, lzma.open(packed) as plain, (folder / Path(name).stem).open("wb") as target:
                         shutil.copyfileobj(plain, target)
-                elif name == "milvus/data/glog.conf":
-                    (folder / "glog.conf").write_bytes(wheel.read(name))
+            (folder / "glog.conf").write_bytes(wheel.read("milvus/data/glog.conf"))
     (folder / "milvus").chmod(0o755)
 
 
-def _cached(target: Path, make: Callable[[Path], None]) -> Path:
-    """A folder that is there whole or not at all: an interrupted download is made anew."""
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            make(unfinished)
-            unfinished.rename(target)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    return target
+def _pip() -> list[str]:
+    """Debian's Python comes without pip; the project's environment has it."""
+    for python in (sys.executable, str(TEMPLATES.parents[1] / ".venv" / "bin" / "python")):
+        if shutil.which(python) and subprocess.run([python, "-c", "import pip"], capture_output=True).returncode == 0:
+            return [python, "-m", "pip"]
+    raise StackError("Milvus comes by pip, and this Python has none. Run `make test-stack`, or install python3-pip.")
 
 
-def _run(command: list[str], folder: Path, env: dict[str, str] | None = None) -> None:
-    try:
-        done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise StackError(f"{command[0]} is not installed.") from error
+def _run(command: list[str], folder: Path, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise StackError(f"{' '.join(command)} failed:\n{(done.stderr + done.stdout)[-2000:]}")
+    return done.stdout
+
+
+MINIO = Download("minio", "built by Go, some minutes", (Need("go", "golang"),), _build_minio)
+NEO4J = Download("neo4j", "118 MB by Maven, a minute", (Need("mvn", "maven"),), _resolve_neo4j)
+MILVUS = Download("milvus", "58 MB by pip, half a minute", (), _unpack_milvus)

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from servers import downloads, questions
+from servers import questions
 from servers.config import Config, StackError
+from servers.downloads import MILVUS, MINIO, NEO4J, Download
+from servers.programs import Need, program
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,16 @@ class Launch:
 class Engine:
     """launch: makes the server's files and says how it starts. settle: what is done once when it listens. ask: raises until it answers.
 
-    needs: (program, Debian package) pairs. after: the servers that must answer before this one starts. download: None or what
-    fills the cache. stop: the signal for an orderly end.
+    after: the servers that must answer before this one starts. stop: the signal for an orderly end.
     """
 
     name: str
     port: str
-    needs: tuple[tuple[str, str], ...]
+    needs: tuple[Need, ...]
     launch: Callable[[Config], Launch]
     ask: Callable[[Config], None]
     after: tuple[str, ...] = ()
-    download: Callable[[Config], Path] | None = None
+    download: Download | None = None
     settle: Callable[[Config], None] | None = None
     stop: signal.Signals = signal.SIGTERM
     patience_s: float = 20.0
@@ -45,7 +46,7 @@ class Engine:
 def _redis(config: Config) -> Launch:
     folder = _folder(config, "redis")
     (folder / "redis.conf").write_text(config.render("redis.conf", data=folder))
-    return Launch([_program("redis-server"), str(folder / "redis.conf")], {})
+    return Launch([str(program("redis-server")), str(folder / "redis.conf")], {})
 
 
 def _etcd(config: Config) -> Launch:
@@ -64,7 +65,7 @@ def _etcd(config: Config) -> Launch:
         "log-level": "warn",
     }
     # etcd reads ETCD_* variables as options too, and warns of every one that it does not know.
-    return Launch([_program("etcd"), *(f"--{name}={value}" for name, value in options.items())], {})
+    return Launch([str(program("etcd")), *(f"--{name}={value}" for name, value in options.items())], {})
 
 
 def _postgres(config: Config) -> Launch:
@@ -113,18 +114,14 @@ def _settle_postgres(config: Config) -> None:
 
 
 def postgres_binaries() -> Path:
-    """The newest installed; Debian keeps them out of PATH."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
-    elsewhere = shutil.which("postgres")
-    if not found and not elsewhere:
-        raise StackError("postgres is not installed.")
-    return found[-1].parent if found else Path(str(elsewhere)).resolve().parent
+    """Where initdb and psql lie beside the server."""
+    return program("postgres").parent
 
 
 def _minio(config: Config) -> Launch:
     env = {"MINIO_ROOT_USER": config["MINIO_ACCESS_KEY"], "MINIO_ROOT_PASSWORD": config["MINIO_SECRET_KEY"], "MINIO_UPDATE": "off"}
     addresses = [f"--address={config['HOST']}:{config['MINIO_PORT']}", f"--console-address={config['HOST']}:{config['MINIO_CONSOLE_PORT']}"]
-    return Launch([str(downloads.minio(config)), "server", *addresses, str(_folder(config, "minio"))], env)
+    return Launch([str(MINIO.get(config) / "minio"), "server", *addresses, str(_folder(config, "minio"))], env)
 
 
 def _neo4j(config: Config) -> Launch:
@@ -134,8 +131,8 @@ def _neo4j(config: Config) -> Launch:
     (conf / "neo4j.conf").write_text(config.render("neo4j.conf", data=home / "data", logs=home / "logs"))
     opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")]
     memory = [f"-Xms{config['NEO4J_HEAP']}", f"-Xmx{config['NEO4J_HEAP']}", "-XX:+UseG1GC"]
-    classes = ["-cp", f"{downloads.neo4j(config)}/*", "org.neo4j.server.CommunityEntryPoint"]
-    return Launch([_program("java"), *memory, *opened, *classes, f"--home-dir={home}", f"--config-dir={conf}"], {})
+    classes = ["-cp", f"{NEO4J.get(config)}/*", "org.neo4j.server.CommunityEntryPoint"]
+    return Launch([str(program("java")), *memory, *opened, *classes, f"--home-dir={home}", f"--config-dir={conf}"], {})
 
 
 def _settle_neo4j(config: Config) -> None:
@@ -151,8 +148,10 @@ def _milvus(config: Config) -> Launch:
     folder = _folder(config, "milvus")
     conf = folder / "conf"
     conf.mkdir(exist_ok=True)
-    program = downloads.milvus(config)
-    (conf / "milvus.yaml").write_text(config.render("milvus.yaml", data=folder))
+    program = MILVUS.get(config)
+    # Its parts talk to each other over the ports beside the public one.
+    inner = {f"inner_{n}": config.port("MILVUS") + n for n in range(1, 8)}
+    (conf / "milvus.yaml").write_text(config.render("milvus.yaml", data=folder, **inner))
     shutil.copy(program / "glog.conf", conf)
     env = {
         "MILVUSCONF": str(conf),
@@ -172,14 +171,6 @@ def _folder(config: Config, name: str, *, user: str | None = None) -> Path:
     return folder
 
 
-def _program(name: str) -> str:
-    # Debian puts some servers where an ordinary user's PATH does not lead.
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
-    if not found:
-        raise StackError(f"{name} is not installed.")
-    return found
-
-
 def _unprivileged() -> str | None:
     """Whom PostgreSQL runs as where we are root; None where we are not."""
     if os.geteuid() != 0:
@@ -188,30 +179,25 @@ def _unprivileged() -> str | None:
     return next(name for name in ("postgres", "nobody") if name in known)
 
 
-ENGINES = {
-    engine.name: engine
-    for engine in (
-        Engine("redis", "REDIS", (("redis-server", "redis-server"),), _redis, questions.ask_redis),
-        Engine("etcd", "ETCD", (("etcd", "etcd-server"),), _etcd, questions.ask_etcd),
-        Engine(
-            "postgres",
-            "POSTGRES",
-            (("postgres", "postgresql"),),
-            _postgres,
-            lambda config: questions.ask_postgres(config, postgres_binaries()),
-            settle=_settle_postgres,
-            stop=signal.SIGINT,  # "fast": does not wait for clients to leave
-        ),
-        Engine("minio", "MINIO", (("go", "golang"),), _minio, questions.ask_minio, download=downloads.minio),
-        Engine(
-            "neo4j",
-            "NEO4J",
-            (("java", "default-jre-headless"), ("mvn", "maven")),
-            _neo4j,
-            questions.ask_neo4j,
-            download=downloads.neo4j,
-            settle=_settle_neo4j,
-        ),
-        Engine("milvus", "MILVUS", (), _milvus, questions.ask_milvus, after=("etcd", "minio"), download=downloads.milvus),
-    )
-}
+def _ask_postgres(config: Config) -> None:
+    questions.ask_postgres(config, postgres_binaries())
+
+
+_REDIS = Engine("redis", "REDIS", (Need("redis-server", "redis-server"),), _redis, questions.ask_redis)
+_ETCD = Engine("etcd", "ETCD", (Need("etcd", "etcd-server"),), _etcd, questions.ask_etcd)
+_POSTGRES = Engine(
+    "postgres",
+    "POSTGRES",
+    (Need("postgres", "postgresql"),),
+    _postgres,
+    _ask_postgres,
+    settle=_settle_postgres,
+    stop=signal.SIGINT,  # "fast": does not wait for clients to leave
+)
+_MINIO = Engine("minio", "MINIO", (), _minio, questions.ask_minio, download=MINIO)
+_NEO4J = Engine(
+    "neo4j", "NEO4J", (Need("java", "default-jre-headless"),), _neo4j, questions.ask_neo4j, download=NEO4J, settle=_settle_neo4j
+)
+_MILVUS = Engine("milvus", "MILVUS", (), _milvus, questions.ask_milvus, after=("etcd", "minio"), download=MILVUS)
+
+ENGINES = {engine.name: engine for engine in (_REDIS, _ETCD, _POSTGRES, _MINIO, _NEO4J, _MILVUS)}

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from servers.config import Config, StackError
 
+KEPT = ("PATH", "HOME", "JAVA_HOME", "TMPDIR", "TZ")
+
 
 class Process:
     """A server's process. Its pid lies in a file, with its start time: a pid that the system gave to somebody else is not ours."""
@@ -38,7 +40,8 @@ class Process:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**os.environ, **env},
+                # Nothing else of ours: MINIO_ACCESS_KEY and the like are settings of the product, and the servers read them as theirs.
+                env={**{name: os.environ[name] for name in KEPT if name in os.environ}, **env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -51,19 +54,36 @@ class Process:
 
     def stop(self, *, with_signal: signal.Signals, patience_s: float) -> bool:
         """False when it did not run. Killed when the signal did not end it in time."""
+        if self.pid is None:
+            return False
+        if not self._ended_by([self.pid], with_signal, patience_s):
+            self.kill()
+        self._file.unlink(missing_ok=True)
+        return True
+
+    def kill(self) -> bool:
+        """SIGKILL to it and its children, as a power cut. False when it did not run."""
         pid = self.pid
         if pid is None:
             return False
-        for each, wait_s in ((with_signal, patience_s), (signal.SIGKILL, 10.0)):
+        # PostgreSQL's children outlive it for a moment, and a new server would not start beside them.
+        if not self._ended_by([pid, *_children(pid)], signal.SIGKILL, 10.0):
+            raise StackError(f"{self.name} (pid {pid}) does not end.")
+        self._file.unlink(missing_ok=True)
+        return True
+
+    @staticmethod
+    def _ended_by(pids: list[int], with_signal: signal.Signals, patience_s: float) -> bool:
+        alive = {pid: _started(pid) for pid in pids}
+        for pid in alive:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, each)
-            deadline = time.monotonic() + wait_s
-            while time.monotonic() < deadline:
-                if self.pid is None:
-                    self._file.unlink(missing_ok=True)
-                    return True
-                time.sleep(0.05)
-        raise StackError(f"{self.name} (pid {pid}) does not end.")
+                os.kill(pid, with_signal)
+        deadline = time.monotonic() + patience_s
+        while any(started is not None and _started(pid) == started for pid, started in alive.items()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def tail(self, lines: int) -> str:
         with contextlib.suppress(FileNotFoundError):

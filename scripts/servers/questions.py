@@ -12,6 +12,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from servers.config import Config
 
@@ -93,7 +94,7 @@ def ask_milvus(config: Config) -> None:
         raise NotYet(str(answer))
 
 
-def _http(url: str, *, body: object = None, headers: dict[str, str] | None = None, method: str = "POST") -> dict[str, object]:  # noqa: ANN001
+def _http(url: str, *, body: object = None, headers: dict[str, str] | None = None, method: str = "POST") -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
     try:
@@ -109,10 +110,11 @@ def _http(url: str, *, body: object = None, headers: dict[str, str] | None = Non
 
 def _signed(config: Config, method: str, host: str, path: str) -> dict[str, str]:
     """AWS signature version 4 of a request without a body (the "Signature calculations" page of the S3 reference)."""
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     moment, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
     empty = hashlib.sha256(b"").hexdigest()
-    request = f"{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{empty}\nx-amz-date:{moment}\n\nhost;x-amz-content-sha256;x-amz-date\n{empty}"
+    signed = "host;x-amz-content-sha256;x-amz-date"
+    request = f"{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{empty}\nx-amz-date:{moment}\n\n{signed}\n{empty}"
     scope = f"{day}/us-east-1/s3/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
     key = f"AWS4{config['MINIO_SECRET_KEY']}".encode()
@@ -120,7 +122,7 @@ def _signed(config: Config, method: str, host: str, path: str) -> dict[str, str]
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     credential = f"Credential={config['MINIO_ACCESS_KEY']}/{scope}"
     return {
-        "Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={key.hex()}",
+        "Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={signed}, Signature={key.hex()}",
         "x-amz-date": moment,
         "x-amz-content-sha256": empty,
     }

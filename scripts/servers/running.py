@@ -5,143 +5,177 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+from servers import programs
 from servers.config import Config, StackError
 from servers.engines import ENGINES, Engine
 from servers.process import Process, resident_mib
 
 START_TIMEOUT_S = 120.0
 
+Say = Callable[[str], None]
 
-def up(config: Config, names: Iterable[str], say: Callable[[str], None]) -> None:
-    """Starts what does not run. Returns when all answer; raises StackError with the first that doesn't, and leaves the others running."""
-    chosen = [ENGINES[name] for name in names]
+
+@dataclass(frozen=True)
+class State:
+    """up: it answers. pid: None where it is not ours. problem: why it is not up."""
+
+    name: str
+    up: bool
+    port: int
+    pid: int | None
+    memory_mib: int | None
+    problem: str | None
+
+
+def up(config: Config, names: Sequence[str], say: Say, *, install: bool = False) -> None:
+    """Starts what does not run, and returns when all answer. Raises StackError with the cause; what started until then goes on."""
     with _alone(config):
-        _check(chosen)
-        for engine in chosen:
-            if engine.download and not _runs(config, engine):
-                say(f"{engine.name}: looking in the cache, else downloading (once) ...")
-                engine.download(config)
-        answered = {name: threading.Event() for name in ENGINES}
-        for name in ENGINES.keys() - {engine.name for engine in chosen}:
-            answered[name].set()
-        failed = threading.Event()
-
-        def bring_up(engine: Engine) -> None:
-            started = time.monotonic()
-            try:
-                for other in engine.after:
-                    _await(answered[other], failed)
-                news = _start(config, engine, failed)
-            except BaseException:
-                failed.set()
-                raise
-            answered[engine.name].set()
-            say(f"{engine.name}: {news} after {time.monotonic() - started:.1f} s, port {config.port(engine.port)}")
-
-        with ThreadPoolExecutor(len(chosen) or 1) as threads:
-            futures = [threads.submit(bring_up, engine) for engine in chosen]
-        errors = [error for future in futures if (error := future.exception())]
-        # Of several, the one that was not merely waiting for another.
-        for error in sorted(errors, key=lambda error: isinstance(error, _Abandoned)):
-            raise error
+        prepare(config, names, say, install=install)
+        _Start(config, names, say).all()
 
 
-def down(config: Config, names: Iterable[str], say: Callable[[str], None]) -> None:
-    """Stops what `up` started, Milvus before what it needs."""
+def prepare(config: Config, names: Sequence[str], say: Say, *, install: bool = False) -> None:
+    """Sees to it that all programs are there, the downloads included; starts nothing."""
+    engines = [ENGINES[name] for name in names]
+    absent = [engine.download for engine in engines if engine.download and not engine.download.cached(config)]
+    needs = [need for engine in engines for need in engine.needs] + [need for download in absent for need in download.needs]
+    lacking = programs.missing(needs)
+    if lacking and not install:
+        raise StackError(programs.explain(lacking))
+    if lacking:
+        say(f"installing {', '.join(need.package for need in lacking)} ...")
+        programs.install(lacking)
+    for download in absent:
+        started = time.monotonic()
+        say(f"{download.name}: {download.how} ...")
+        download.get(config)
+        say(f"{download.name}: in the cache after {time.monotonic() - started:.0f} s")
+
+
+def down(config: Config, names: Iterable[str], say: Say) -> None:
+    """Stops what `up` started, Milvus before the servers that it needs."""
     with _alone(config):
-        first = [name for name in names if ENGINES[name].after]
-        for group in (first, [name for name in names if name not in first]):
-            with ThreadPoolExecutor(len(group) or 1) as threads:
-                list(threads.map(lambda name: _stop(config, ENGINES[name], say), group))
+        _stop_all(config, list(names), say)
 
 
-def kill(config: Config, name: str, say: Callable[[str], None]) -> None:
-    """SIGKILL: as a power cut would. PostgreSQL's children notice that their parent died and end by themselves."""
-    killed = Process(config, name).stop(with_signal=signal.SIGKILL, patience_s=10.0)
-    say(f"{name}: {'killed' if killed else 'does not run'}")
+def kill(config: Config, names: Iterable[str], say: Say) -> None:
+    """As a power cut would."""
+    for name in names:
+        say(f"{name}: {'killed' if Process(config, name).kill() else 'does not run'}")
 
 
-def reset(config: Config, say: Callable[[str], None]) -> None:
+def reset(config: Config, say: Say) -> None:
     """Stops everything and drops all data; what was downloaded stays."""
-    down(config, list(ENGINES), say)
-    for name in [*ENGINES, "logs", "pids"]:
-        shutil.rmtree(config.data / name, ignore_errors=True)
-    say(f"All data under {config.data} is gone.")
+    with _alone(config):
+        _stop_all(config, list(ENGINES), say)
+        for name in [*ENGINES, "logs", "pids"]:
+            shutil.rmtree(config.data / name, ignore_errors=True)
+    say(f"The data in {config.data} is gone.")
 
 
-def status(config: Config) -> list[dict[str, object]]:
-    """A server a row: name, up (it answers), pid (None when it is not ours), port, memory in MiB, why it is not up."""
+def states(config: Config) -> list[State]:
     with ThreadPoolExecutor(len(ENGINES)) as threads:
         return list(threads.map(lambda engine: _state(config, engine), ENGINES.values()))
 
 
-def _state(config: Config, engine: Engine) -> dict[str, object]:
-    pid = Process(config, engine.name).pid
-    problem = _problem(config, engine)
+def _state(config: Config, engine: Engine) -> State:
+    pid, problem = Process(config, engine.name).pid, _problem(config, engine)
     memory = resident_mib(pid) if pid else None
-    return {
-        "name": engine.name,
-        "up": problem is None,
-        "pid": pid,
-        "port": config.port(engine.port),
-        "memory_mib": memory,
-        "problem": problem,
-    }
+    return State(engine.name, problem is None, config.port(engine.port), pid, memory, problem)
 
 
-def _start(config: Config, engine: Engine, failed: threading.Event) -> str:
-    process = Process(config, engine.name)
-    if _problem(config, engine) is None:
-        return "ran already" if process.pid else "ran already, started by somebody else"
-    if process.pid is None:
-        if _listening(config, engine):
-            raise StackError(
-                f"{engine.name}: port {config.port(engine.port)} is taken by another program. "
-                f"Set STACK_{engine.port}_PORT to a free one, or stop that program."
-            )
-        launch = engine.launch(config)
-        process.start(launch.command, folder=config.folder(engine.name), env=launch.env, user=launch.user)
-    _until_it_answers(config, engine, process, failed)
-    return "answers"
+class _Start:
+    """Several servers at once; the first that fails ends the waiting of the others."""
 
+    def __init__(self, config: Config, names: Sequence[str], say: Say) -> None:
+        self._config = config
+        self._engines = [ENGINES[name] for name in names]
+        self._say = say
+        self._answered = {name: threading.Event() for name in names}
+        self._failed = threading.Event()
 
-def _until_it_answers(config: Config, engine: Engine, process: Process, failed: threading.Event) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    settled = engine.settle is None
-    problem: str | None = "never asked"
-    while time.monotonic() < deadline:
+    def all(self) -> None:
+        with ThreadPoolExecutor(max(1, len(self._engines))) as threads:
+            futures = [threads.submit(self._one, engine) for engine in self._engines]
+        errors = [error for future in futures if (error := future.exception())]
+        # The cause first: others may have given up because of it.
+        for error in sorted(errors, key=lambda error: isinstance(error, _GivenUp)):
+            raise error
+
+    def _one(self, engine: Engine) -> None:
+        started = time.monotonic()
+        try:
+            for other in engine.after:
+                self._wait_for(other)
+            news = self._bring_up(engine)
+        except BaseException:
+            self._failed.set()
+            raise
+        self._answered[engine.name].set()
+        self._say(f"{engine.name}: {news} on port {self._config.port(engine.port)} after {time.monotonic() - started:.1f} s")
+
+    def _wait_for(self, name: str) -> None:
+        while name in self._answered and not self._answered[name].wait(0.1):
+            if self._failed.is_set():
+                raise _GivenUp("another server failed.")
+
+    def _bring_up(self, engine: Engine) -> str:
+        process = Process(self._config, engine.name)
+        if _problem(self._config, engine) is None:
+            return "answers as before" if process.pid else "answers, started by somebody else,"
         if process.pid is None:
-            raise StackError(f"{engine.name} ended at once. Its log, {process.log}, ends with:\n{process.tail(15)}")
-        if failed.is_set():
-            raise _Abandoned(f"{engine.name}: given up, another server failed.")
-        if not settled and _listening(config, engine):
-            with contextlib.suppress(Exception):  # still starting; the question below says what is wrong if it stays so
-                engine.settle(config)
-                settled = True
-        problem = _problem(config, engine) if settled else "not set up yet"
-        if problem is None:
-            return
-        time.sleep(0.2)
-    raise StackError(f"{engine.name} does not answer after {START_TIMEOUT_S:.0f} s: {problem}. Its log: {process.log}\n{process.tail(15)}")
+            if _listening(self._config, engine):
+                port = self._config.port(engine.port)
+                raise StackError(f"{engine.name}: another program has port {port}. Stop it, or set STACK_{engine.port}_PORT to a free one.")
+            launch = engine.launch(self._config)
+            process.start(launch.command, folder=self._config.folder(engine.name), env=launch.env, user=launch.user)
+        self._until_it_answers(engine, process)
+        return "answers"
+
+    def _until_it_answers(self, engine: Engine, process: Process) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        problem: str | None = "it does not listen"
+        while time.monotonic() < deadline:
+            if process.pid is None:
+                raise StackError(f"{engine.name} ended at once. Its log, {process.log}, ends with:\n{process.tail(15)}")
+            if self._failed.is_set():
+                raise _GivenUp(f"{engine.name}: another server failed.")
+            problem = _problem(self._config, engine)
+            if problem is None:
+                return
+            # A new server has no account of ours yet; while it still starts this fails as the question did.
+            if engine.settle and _listening(self._config, engine):
+                with contextlib.suppress(Exception):
+                    engine.settle(self._config)
+            time.sleep(0.2)
+        raise StackError(
+            f"{engine.name} gave no answer in {START_TIMEOUT_S:.0f} s: {problem}. {process.log} ends with:\n{process.tail(15)}"
+        )
 
 
-def _stop(config: Config, engine: Engine, say: Callable[[str], None]) -> None:
-    stopped = Process(config, engine.name).stop(with_signal=engine.stop, patience_s=engine.patience_s)
-    if stopped:
+class _GivenUp(StackError):
+    """Not a cause: it waited for a server that failed."""
+
+
+def _stop_all(config: Config, names: list[str], say: Say) -> None:
+    dependent = [name for name in names if ENGINES[name].after]
+    for group in (dependent, [name for name in names if name not in dependent]):
+        with ThreadPoolExecutor(max(1, len(group))) as threads:
+            list(threads.map(lambda name: _stop(config, ENGINES[name], say), group))
+
+
+def _stop(config: Config, engine: Engine, say: Say) -> None:
+    if Process(config, engine.name).stop(with_signal=engine.stop, patience_s=engine.patience_s):
         say(f"{engine.name}: stopped")
     elif _listening(config, engine):
-        say(f"{engine.name}: left alone, it was not started here")
-
-
-def _check(engines: Iterable[Engine]) -> None:
-    pass
+        say(f"{engine.name}: left alone, it was not started by this command")
 
 
 def _problem(config: Config, engine: Engine) -> str | None:
@@ -153,20 +187,10 @@ def _problem(config: Config, engine: Engine) -> str | None:
     return None
 
 
-def _runs(config: Config, engine: Engine) -> bool:
-    return Process(config, engine.name).pid is not None
-
-
 def _listening(config: Config, engine: Engine) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((config["HOST"], config.port(engine.port)), 1.0):
         return True
     return False
-
-
-def _await(event: threading.Event, failed: threading.Event) -> None:
-    while not event.wait(0.1):
-        if failed.is_set():
-            raise _Abandoned("given up, another server failed.")
 
 
 @contextlib.contextmanager
@@ -176,7 +200,3 @@ def _alone(config: Config) -> Iterator[None]:
     with (config.data / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-class _Abandoned(StackError):
-    """Not the cause: it waited for a server that failed."""
