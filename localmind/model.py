@@ -361,6 +361,8 @@ class Job:
     progress: float = 0.0
     error: Mapping[str, Any] | None = None
     attempts: int = 0
+    owner: str | None = None
+    """The claim that has it while it runs: whoever works on it shows this to change it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
 
 from localmind.catalog.chunks import Chunks
@@ -9,6 +12,8 @@ from localmind.catalog.database import Database
 from localmind.catalog.jobs import JobTable
 from localmind.catalog.sources import SourceTable
 from localmind.catalog.tables import setting
+from localmind.catalog.workers import WorkerTable
+from localmind.model import TenantId
 
 
 class Catalog:
@@ -17,6 +22,17 @@ class Catalog:
         self.sources = SourceTable(database)
         self.chunks = Chunks(database)
         self.jobs = JobTable(database)
+        self.workers = WorkerTable(database)
+
+    @contextmanager
+    def alone(self, tenant: TenantId) -> Iterator[None]:
+        """A write() beside which nobody else accepts documents of the tenant, deletes them, or removes their blobs.
+
+        So: one source for one content or address, versions that count up, and no blob that goes while a row for it comes.
+        """
+        with self.database.write():
+            self.database.hold(f"tenant {tenant}")
+            yield
 
     def setting(self, name: str) -> object:
         """A kept fact about the stores; None where it was never set."""
@@ -25,5 +41,5 @@ class Catalog:
 
     def set_setting(self, name: str, value: object) -> None:
         with self.database.write() as connection:
-            connection.execute(sa.delete(setting).where(setting.c.name == name))
-            connection.execute(sa.insert(setting).values(name=name, value=value))
+            insert = self.database.insert(setting).values(name=name, value=value)
+            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value}))

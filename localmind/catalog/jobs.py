@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from localmind.catalog import cursors
+from localmind.catalog import claims, cursors
 from localmind.catalog.database import Database
 from localmind.catalog.tables import job
 from localmind.errors import NotFound
@@ -20,7 +20,13 @@ from localmind.model import Job, JobId, JobStatus, ListPage, SourceId, TenantId
 INTERACTIVE, BULK = 10, 20
 """Priorities; lower goes first."""
 
+CLAIM_BYTES = 1_000_000
+"""Files beyond the first that a worker takes at once: it can begin with all of them soon."""
+
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+STATE = sa.func.coalesce(job.c.status, "")
+"""The status where rows are looked up by something else: by a bare one SQLite would read all queued jobs for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Claim:
 class JobTable:
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._tenants_after = ""
 
     def add(self, tenant: TenantId, rows: Sequence[tuple[str, SourceId, int, int]]) -> list[JobId]:
         """Queue (kind, source, version, priority) each; ids in order."""
@@ -52,7 +59,7 @@ class JobTable:
                 "failures": 0,
                 "priority": priority,
                 "cancel": False,
-                "run_after": now,
+                "run_after": 0.0,
                 "created_at": now,
                 "updated_at": now,
             }
@@ -76,7 +83,7 @@ class JobTable:
         """Newest first. Raises BadCursor."""
         query = sa.select(job).where(job.c.tenant == tenant).order_by(job.c.id.desc()).limit(limit + 1)
         if status is not None:
-            query = query.where(job.c.status == status)
+            query = query.where(status == STATE)
         if source_id is not None:
             query = query.where(job.c.source_id == source_id)
         if cursor:
@@ -86,50 +93,110 @@ class JobTable:
         items = tuple(to_job(row) for row in rows[:limit])
         return ListPage(items, cursors.encode(items[-1].id) if len(rows) > limit else None)
 
-    def claim(self, owner: str, *, limit: int, lease_s: float) -> list[Claim]:
-        """Take up to `limit` queued jobs whose time has come, one a source, most urgent first."""
-        now = time.time()
-        other = job.alias("other")
-        busy = sa.exists().where(other.c.tenant == job.c.tenant, other.c.source_id == job.c.source_id, other.c.status == JobStatus.RUNNING)
-        query = (
-            sa.select(job)
-            .where(job.c.status == JobStatus.QUEUED, job.c.run_after <= now, ~busy)
-            .order_by(job.c.priority, job.c.id)
-            .limit(limit)
-        )
-        with self._db.write() as connection:
-            if not self._db.is_sqlite:
-                query = query.with_for_update(skip_locked=True)
-            first_of_source = {row.source_id: row for row in reversed(connection.execute(query).all())}
-            rows = sorted(first_of_source.values(), key=lambda row: (row.priority, row.id))
-            if rows:
-                connection.execute(
-                    sa.update(job)
-                    .where(job.c.id.in_([row.id for row in rows]))
-                    .values(status=JobStatus.RUNNING, owner=owner, lease_until=now + lease_s, attempts=job.c.attempts + 1, updated_at=now)
-                )
-        return [Claim(to_job(row, status=JobStatus.RUNNING), row.attempts + 1, row.failures) for row in rows]
+    def claim(self, worker: str, *, limit: int, lease_s: float, max_bytes: int = CLAIM_BYTES) -> list[Claim]:
+        """Take up to `limit` queued jobs whose time has come, one a source, tenants in turns, most urgent first.
 
-    def heartbeat(self, owner: str, *, lease_s: float) -> None:
+        max_bytes: of their files, beyond the first one's. Each job's `owner` proves that this claim has it.
+        """
+        if not self._any_due():
+            return []
+        owner = f"{worker}.{random_id()[-8:]}"
+        with self._db.write() as connection:
+            self._db.hold("claim")  # of two jobs of one source, two workers must not take one each
+            now = self._db.now()
+            connection.execute(sa.update(job).where(*_due(now), job.c.run_after > 0).values(run_after=0))
+            chosen, self._tenants_after = claims.find(connection, limit=limit, max_bytes=max_bytes, after=self._tenants_after)
+            taken = connection.execute(
+                sa.update(job)
+                .where(job.c.id.in_(chosen), STATE == JobStatus.QUEUED)  # but what was cancelled meanwhile
+                .values(status=JobStatus.RUNNING, owner=owner, lease_until=now + lease_s, attempts=job.c.attempts + 1, updated_at=now)
+                .returning(*job.c)
+            )
+            rows = {row.id: row for row in taken}
+        return [_claim(rows[id_]) for id_ in chosen if id_ in rows]
+
+    def _any_due(self) -> bool:
+        with self._db.read() as connection:
+            return connection.execute(sa.select(job.c.id).where(*_due(self._db.now())).limit(1)).first() is not None
+
+    # --- what only a job's owner may do; a worker that lost its lease changes nothing
+
+    def confirm(self, jobs: Iterable[Job]) -> set[JobId]:
+        """Those that their owners still have. Inside write() nobody takes them until the transaction's end."""
+        owners = {each.id: each.owner for each in jobs}
+        if not owners:
+            return set()
+        query = sa.select(job.c.id, job.c.owner).where(job.c.id.in_(sorted(owners)), STATE == JobStatus.RUNNING)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(job.c.id).with_for_update())
+            return {row.id for row in rows if row.owner == owners[row.id]}
+
+    def heartbeat(self, jobs: Sequence[Job], *, lease_s: float) -> set[JobId]:
+        """Keep the leases; returns those that their owners still have."""
+        with self._db.write() as connection:
+            held = self.confirm(jobs)
+            if held:
+                until = self._db.now() + lease_s
+                connection.execute(sa.update(job).where(job.c.id.in_(sorted(held))).values(lease_until=until))
+        return held
+
+    def progress(self, updates: Sequence[tuple[Job, str, float]], *, got_on: bool = False) -> None:
+        """Stage and progress of jobs. got_on: something durable was done, so a later crash is not this job's fault."""
+        if not updates:
+            return
+        now = time.time()
+        values: list[dict[str, Any]] = [
+            {"b_id": each.id, "b_owner": each.owner, "b_stage": stage, "b_progress": progress, "b_now": now}
+            for each, stage, progress in sorted(updates, key=lambda update: update[0].id)
+        ]
+        with self._db.write() as connection:
+            connection.execute(GOT_ON if got_on else PROGRESS, values)
+
+    def finish(self, jobs: Sequence[Job], status: JobStatus, *, error: Mapping[str, Any] | None = None) -> None:
+        if not jobs:
+            return
+        changes: dict[str, Any] = {"status": status, "error": error, "owner": None, "lease_until": None, "updated_at": time.time()}
+        if status is JobStatus.SUCCEEDED:
+            changes |= {"progress": 1.0}
+        with self._db.write() as connection:
+            connection.execute(sa.update(job).where(*_had(jobs)).values(changes))
+
+    def postpone(self, which: Job, *, delay_s: float, error: Mapping[str, Any], count: bool = True) -> None:
+        """Queue it again for later, with the error that it met. count=False: that was not the job's fault."""
         with self._db.write() as connection:
             connection.execute(
-                sa.update(job).where(job.c.owner == owner, job.c.status == JobStatus.RUNNING).values(lease_until=time.time() + lease_s)
+                sa.update(job)
+                .where(*_had([which]))
+                .values(
+                    status=JobStatus.QUEUED,
+                    owner=None,
+                    lease_until=None,
+                    run_after=self._db.now() + delay_s,
+                    error=error,
+                    failures=job.c.failures + int(count),
+                    attempts=job.c.attempts - int(not count),
+                    updated_at=time.time(),
+                )
             )
+
+    # --- what anybody may do
 
     def release_lost(self, *, everything: bool = False) -> int:
         """Queue again what a worker left behind: its lease is over, or (everything) no worker can be alive."""
-        query = sa.update(job).where(job.c.status == JobStatus.RUNNING).values(status=JobStatus.QUEUED, owner=None, lease_until=None)
+        lost = sa.select(job.c.id).where(job.c.status == JobStatus.RUNNING)
         if not everything:
-            query = query.where(job.c.lease_until < time.time())
+            lost = lost.where(job.c.lease_until < self._db.now())
+        # Whoever has such a row locked is its owner, and alive.
+        query = sa.update(job).where(job.c.id.in_(lost.with_for_update(skip_locked=True)))
         with self._db.write() as connection:
-            return int(connection.execute(query).rowcount)
+            return int(connection.execute(query.values(status=JobStatus.QUEUED, owner=None, lease_until=None)).rowcount)
 
-    def release(self, owner: str) -> None:
+    def release(self, worker: str) -> None:
         """The worker stops: what it had not finished is queued again, and that was nobody's fault."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(job)
-                .where(job.c.owner == owner, job.c.status == JobStatus.RUNNING)
+                .where(job.c.status == JobStatus.RUNNING, job.c.owner.startswith(f"{worker}."))
                 .values(status=JobStatus.QUEUED, owner=None, lease_until=None, attempts=job.c.attempts - 1)
             )
 
@@ -138,49 +205,12 @@ class JobTable:
         with self._db.read() as connection:
             return int(connection.execute(sa.select(job.c.failures).where(job.c.id == job_id)).scalar_one())
 
-    def progress(self, updates: Mapping[JobId, tuple[str, float]], *, got_on: bool = False) -> None:
-        """Stage and progress of jobs. got_on: something durable was done, so a later crash is not this job's fault."""
-        if not updates:
-            return
-        now = time.time()
-        values: list[dict[str, Any]] = [
-            {"b_id": key, "b_stage": stage, "b_progress": progress, "b_now": now} for key, (stage, progress) in updates.items()
-        ]
+    def requeue(self, tenant: TenantId, job_id: JobId) -> bool:
+        """A person wants a job that failed or was cancelled tried again: as new. False where it is neither (any more)."""
         with self._db.write() as connection:
-            connection.execute(GOT_ON if got_on else PROGRESS, values)
-
-    def finish(self, ids: Sequence[JobId], status: JobStatus, *, error: Mapping[str, Any] | None = None) -> None:
-        if not ids:
-            return
-        changes: dict[str, Any] = {"status": status, "error": error, "owner": None, "lease_until": None, "updated_at": time.time()}
-        if status is JobStatus.SUCCEEDED:
-            changes |= {"progress": 1.0}
-        with self._db.write() as connection:
-            connection.execute(sa.update(job).where(job.c.id.in_(ids)).values(changes))
-
-    def postpone(self, job_id: JobId, *, delay_s: float, error: Mapping[str, Any], count: bool = True) -> None:
-        """Queue it again for later, with the error that it met."""
-        with self._db.write() as connection:
-            connection.execute(
+            done = connection.execute(
                 sa.update(job)
-                .where(job.c.id == job_id)
-                .values(
-                    status=JobStatus.QUEUED,
-                    owner=None,
-                    lease_until=None,
-                    run_after=time.time() + delay_s,
-                    error=error,
-                    failures=job.c.failures + int(count),
-                    updated_at=time.time(),
-                )
-            )
-
-    def requeue(self, tenant: TenantId, job_id: JobId) -> None:
-        """A person wants it tried again: as new."""
-        with self._db.write() as connection:
-            connection.execute(
-                sa.update(job)
-                .where(job.c.id == job_id, job.c.tenant == tenant)
+                .where(job.c.id == job_id, job.c.tenant == tenant, job.c.status.in_((JobStatus.FAILED, JobStatus.CANCELLED)))
                 .values(
                     status=JobStatus.QUEUED,
                     error=None,
@@ -188,23 +218,20 @@ class JobTable:
                     failures=0,
                     cancel=False,
                     progress=0.0,
-                    run_after=time.time(),
+                    run_after=0,
                     updated_at=time.time(),
                 )
             )
+        return bool(done.rowcount)
 
     def ask_cancel(self, tenant: TenantId, *, source_id: SourceId | None = None, job_id: JobId | None = None) -> None:
         """Queued jobs end now; running ones are asked to stop at their next step."""
         which = [job.c.tenant == tenant, job.c.kind == "ingest"]
         which += [job.c.source_id == source_id] if source_id is not None else []
         which += [job.c.id == job_id] if job_id is not None else []
-        with self._db.write() as connection:
-            connection.execute(
-                sa.update(job)
-                .where(*which, job.c.status == JobStatus.QUEUED)
-                .values(status=JobStatus.CANCELLED, cancel=True, updated_at=time.time())
-            )
-            connection.execute(sa.update(job).where(*which, job.c.status == JobStatus.RUNNING).values(cancel=True))
+        ended = sa.case((job.c.status == JobStatus.QUEUED, JobStatus.CANCELLED.value), else_=job.c.status)
+        with self._db.write() as connection:  # one statement: between two, a job could go from the one state to the other
+            connection.execute(sa.update(job).where(*which, STATE.in_(OPEN)).values(status=ended, cancel=True, updated_at=time.time()))
 
     def cancelled(self, ids: Sequence[JobId]) -> set[JobId]:
         """Those of the jobs that someone wants stopped."""
@@ -227,13 +254,27 @@ class JobTable:
 
 PROGRESS = (
     sa.update(job)
-    .where(job.c.id == sa.bindparam("b_id"), job.c.status == JobStatus.RUNNING)
+    .where(job.c.id == sa.bindparam("b_id"), job.c.owner == sa.bindparam("b_owner"), job.c.status == JobStatus.RUNNING)
     .values(stage=sa.bindparam("b_stage"), progress=sa.bindparam("b_progress"), updated_at=sa.bindparam("b_now"))
 )
 GOT_ON = PROGRESS.values(attempts=1, failures=0)
 
 
-def to_job(row: Any, **changes: Any) -> Job:
+def _due(now: sa.ColumnElement[float]) -> tuple[sa.ColumnElement[bool], ...]:
+    return job.c.status == JobStatus.QUEUED, job.c.run_after <= now
+
+
+def _had(jobs: Sequence[Job]) -> tuple[sa.ColumnElement[bool], ...]:
+    """That the jobs are still in the hands of those who claimed them so."""
+    owners = {each.owner for each in jobs if each.owner is not None}
+    return job.c.id.in_([each.id for each in jobs]), STATE == JobStatus.RUNNING, job.c.owner.in_(owners)
+
+
+def _claim(row: Any) -> Claim:
+    return Claim(to_job(row), row.attempts, row.failures)
+
+
+def to_job(row: Any) -> Job:
     values: dict[str, Any] = {
         "id": row.id,
         "tenant": row.tenant,
@@ -247,5 +288,6 @@ def to_job(row: Any, **changes: Any) -> Job:
         "progress": row.progress,
         "error": row.error,
         "attempts": row.attempts,
+        "owner": row.owner,
     }
-    return Job(**(values | changes))
+    return Job(**values)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from localmind.catalog.database import Database
 from localmind.errors import ConfigurationError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test holds it against the scripts."""
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -32,7 +32,9 @@ def migrate(database: Database) -> None:
     config.set_main_option("script_location", str(SCRIPTS))
     with database.write() as connection:
         if not database.is_sqlite:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7011)"))
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))  # an index on a large table takes minutes
+            connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+        database.hold("migrations")  # of several processes that start at once, one works and the others find it done
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

@@ -162,6 +162,15 @@ class SourceTable:
                 found |= {key for key in row if key is not None}
         return found
 
+    def needed_blobs(self, tenant: TenantId, keys: Collection[BlobKey]) -> set[BlobKey]:
+        """Those of the keys that a revision needs."""
+        found: set[BlobKey] = set()
+        with self._db.read() as connection:
+            for column in (revision.c.blob_key, revision.c.document_key):
+                used = sa.select(column).where(revision.c.tenant == tenant, column.in_(keys))
+                found |= set(connection.execute(used).scalars())
+        return found
+
     # --- writing
 
     def add(self, values: Sequence[Mapping[str, Any]]) -> None:
@@ -251,10 +260,7 @@ class SourceTable:
             ).all()
             connection.execute(sa.delete(revision).where(revision.c.tenant == tenant, *which))
             candidates = {key for row in rows for key in row if key is not None}
-            for column in (revision.c.blob_key, revision.c.document_key):
-                used = sa.select(column).where(revision.c.tenant == tenant, column.in_(candidates))
-                candidates -= set(connection.execute(used).scalars())
-            return candidates
+            return candidates - self.needed_blobs(tenant, candidates)
 
     # --- the cache of costly extractions
 
@@ -278,10 +284,8 @@ class SourceTable:
         if not rows:
             return
         with self._db.write() as connection:
-            known = self.extractions(tenant, extractor, list(results))
-            fresh = [row for row in rows if row["text_hash"] not in known]
-            if fresh:
-                connection.execute(sa.insert(extraction), fresh)
+            # Two workers may have asked about one text: the first answer stays.
+            connection.execute(self._db.insert(extraction).on_conflict_do_nothing(), rows)
 
     def forget_extractions(self, tenant: TenantId, hashes: Sequence[str]) -> None:
         with self._db.write() as connection:

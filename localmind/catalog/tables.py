@@ -179,13 +179,25 @@ job = sa.Table(
     sa.Column("cancel", sa.Boolean, nullable=False),
     sa.Column("owner", sa.String(64)),
     sa.Column("lease_until", Time),
-    sa.Column("run_after", Time, nullable=False),
+    sa.Column("run_after", Time, nullable=False),  # 0: as soon as possible
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
 )
-sa.Index("job_by_status", job.c.status, job.c.priority, job.c.id)
+# A claim finds the next tenant, and its most urgent job, without reading the others; run_after is 0 for what may run now.
+sa.Index("job_to_claim", job.c.status, job.c.run_after, job.c.tenant, job.c.priority, job.c.id)
 sa.Index("job_by_source", job.c.tenant, job.c.source_id, job.c.id)
 sa.Index("job_by_tenant", job.c.tenant, job.c.id)
+
+worker = sa.Table(  # processes that work jobs off
+    "worker",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("queues", Json, nullable=False),
+    sa.Column("started_at", Time, nullable=False),
+    sa.Column("seen_at", Time, nullable=False),
+)
 
 conversation = sa.Table(
     "conversation",

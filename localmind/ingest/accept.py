@@ -18,7 +18,7 @@ from localmind.ingest.store import Store
 from localmind.model import Accepted, BlobKey, JobStatus, SourceId, SourceStatus, TenantId
 
 MAX_NAME, MAX_TITLE, MAX_URI, MAX_TAG, MAX_TAGS = 255, 500, 2000, 100, 50
-"""Characters of a name, a title, a uri and a tag; tags of a source."""
+"""Characters of a name, a title, a uri (its bytes: PostgreSQL's indexes take 2,700) and a tag; tags of a source."""
 
 UNFETCHED = BlobKey("")
 """Stands for the content of a URL that a worker has yet to fetch."""
@@ -62,7 +62,7 @@ class Accept:
             check(item)
         with self._gate.shared():
             stored = [self._store(tenant, item) for item in items]
-            with self._catalog.database.write():
+            with self._catalog.alone(tenant):
                 answers = self._commit(tenant, stored, BULK if bulk else INTERACTIVE)
                 self._keep_blobs(tenant, stored)
         self._wake()
@@ -74,7 +74,7 @@ class Accept:
         check(incoming)
         with self._gate.shared():
             stored = self._store(tenant, incoming)
-            with self._catalog.database.write():
+            with self._catalog.alone(tenant):
                 answer = self._commit_version(tenant, source_id, stored)
                 self._keep_blobs(tenant, [stored])
         self._wake()
@@ -180,8 +180,9 @@ class Accept:
 def check(incoming: Incoming) -> None:
     """Raises InvalidInput for an empty file, and for words that the catalog or a page could not carry."""
     for name, value, limit in (("title", incoming.title, MAX_TITLE), ("uri", incoming.uri or "", MAX_URI)):
-        if len(value) > limit:
-            raise InvalidInput(f"The {name} has {len(value)} characters; {limit} are the most.", hint=f"Shorten the {name}.")
+        length = len(value.encode(errors="replace")) if name == "uri" else len(value)
+        if length > limit:
+            raise InvalidInput(f"The {name} has {length} characters; {limit} are the most.", hint=f"Shorten the {name}.")
         if not is_clean(value):
             raise InvalidInput(f"The {name} holds a NUL or an incomplete character.", hint=f"Send the {name} as clean UTF-8.")
     if not incoming.title.strip():

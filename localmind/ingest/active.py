@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from localmind.ingest.work import Work
-from localmind.model import Chunk, JobId
+from localmind.model import Chunk, Job, JobId
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,8 @@ class Active:
 
     def remove(self, work: Work) -> None:
         with self._changed:
-            self._works.remove(work)
+            if not work.taken:
+                self._works.remove(work)
             self._changed.notify_all()
 
     def wait_for_room(self, timeout_s: float) -> bool:
@@ -72,15 +73,19 @@ class Active:
         with self._changed:
             return self._changed.wait_for(lambda: self._stopped or any(_wants_turn(work) for work in self._works), timeout_s)
 
-    def job_ids(self) -> list[JobId]:
+    def jobs(self) -> list[Job]:
         with self._changed:
-            return [work.job.id for work in self._works]
+            return [work.job for work in self._works]
 
-    def cancel(self, ids: Collection[JobId]) -> None:
+    def take(self, ids: Collection[JobId]) -> list[Work]:
+        """Out with these works, wherever their chunks are; returns those that were there."""
         with self._changed:
-            for work in self._works:
-                work.cancelled = work.cancelled or work.job.id in ids
+            gone = [work for work in self._works if work.job.id in ids]
+            for work in gone:
+                work.taken = work.closed = True
+                self._works.remove(work)
             self._changed.notify_all()
+        return gone
 
     def fail(self, batch: Batch, error: Exception) -> None:
         with self._changed:
@@ -112,7 +117,7 @@ class Active:
             work.failed = work.failed or error
             work.waiting += len(fresh)
             work.exhausted = is_last
-            if work.exhausted and work.waiting == 0:
+            if work.exhausted and work.waiting == 0 and not work.closed:
                 work.closed = True
                 batch.ended.append(work)
         batch.items.extend((work, chunk) for chunk in fresh)

@@ -46,9 +46,9 @@ class Enrich:
             self._jobs[job.id] = job
         self._pool.submit(self._run, job)
 
-    def job_ids(self) -> list[JobId]:
+    def jobs(self) -> list[Job]:
         with self._lock:
-            return list(self._jobs)
+            return list(self._jobs.values())
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -73,9 +73,10 @@ class Enrich:
             given_up += self._extract(job, revision.title, batch)
             done += len(batch)
             with self._store.catalog.database.write():
+                self._confirm(job)
                 missing = max(revision.chunks - done, 0) + given_up
                 self._store.catalog.sources.update_revision([{"source_id": job.source_id, "version": job.version, "missing": missing}])
-                self._store.catalog.jobs.progress({job.id: (Stage.EXTRACT, min(done / total, 0.99))}, got_on=True)
+                self._store.catalog.jobs.progress([(job, Stage.EXTRACT, min(done / total, 0.99))], got_on=True)
             self._announce([job.id])
         self._end(job, given_up, total)
 
@@ -93,12 +94,18 @@ class Enrich:
         with self._store.catalog.database.write():
             sources.keep_extractions(job.tenant, self._extractor.version, {key: asdict(value) for key, value in fresh.items()})
         found = known | fresh
+        self._confirm(job)
         with self._store.transaction_of(self._store.graph):
             self._store.graph.write(
                 job.tenant,
                 [ChunkExtraction(chunk.source_id, chunk.id, found[key]) for chunk, key in zip(chunks, hashes, strict=True) if key in found],
             )
         return len(ask) - sum(1 for result in results if result.problem is None)
+
+    def _confirm(self, job: Job) -> None:
+        """An answer can take minutes, in which the job was cancelled or became another worker's. Raises Cancelled."""
+        if not self._store.catalog.jobs.confirm([job]):
+            raise Cancelled("The job was cancelled.")
 
     def _end(self, job: Job, given_up: int, total: int) -> None:
         error = None
@@ -113,7 +120,7 @@ class Enrich:
         count = self._store.graph.count_entities(job.tenant, source=job.source_id)
         with self._store.catalog.database.write():
             self._store.catalog.sources.update_revision([{"source_id": job.source_id, "version": job.version, "entities": count}])
-            self._store.catalog.jobs.finish([job.id], JobStatus.SUCCEEDED, error=error)
+            self._store.catalog.jobs.finish([job], JobStatus.SUCCEEDED, error=error)
 
 
 def unpack(value: Any) -> Extraction:

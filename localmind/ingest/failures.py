@@ -5,7 +5,8 @@ from __future__ import annotations
 import structlog
 
 from localmind.catalog.jobs import Claim
-from localmind.errors import Cancelled, LocalMindError
+from localmind.errors import Cancelled, LocalMindError, StoreUnavailable
+from localmind.ingest.outages import Outages
 from localmind.ingest.store import Store
 from localmind.ingest.work import job_error
 from localmind.model import Job, JobStatus
@@ -24,6 +25,7 @@ class CrashLoop(LocalMindError): ...
 class Failures:
     def __init__(self, store: Store, *, attempts: int) -> None:
         self._store, self._attempts = store, attempts
+        self.outages = Outages()
 
     def check_attempts(self, claim: Claim) -> None:
         """Raises CrashLoop for a job that brought the worker down time and again."""
@@ -34,25 +36,31 @@ class Failures:
             )
 
     def give_up(self, job: Job, error: BaseException | None, *, cancelled: bool = False) -> None:
-        """Postpone the job, or end it and take back what it staged."""
+        """Postpone the job, or end it and take back what it staged. Does nothing where another worker has it by now."""
         log = structlog.get_logger(__name__)
+        jobs = self._store.catalog.jobs
+        if not jobs.confirm([job]):
+            return
         if cancelled or isinstance(error, Cancelled):
             self._take_back(job)
-            self._store.catalog.jobs.finish([job.id], JobStatus.CANCELLED, error=job_error(Cancelled("The job was cancelled."), job.stage))
+            jobs.finish([job], JobStatus.CANCELLED, error=job_error(Cancelled("The job was cancelled."), job.stage))
             return
         assert error is not None
-        stage = self._store.catalog.jobs.get(job.tenant, job.id).stage
+        stage = jobs.get(job.tenant, job.id).stage
         facts = job_error(error, stage)
+        if isinstance(error, StoreUnavailable):  # not the job's fault: it goes on when the store is back
+            jobs.postpone(job, delay_s=self.outages.met(error), error=facts, count=False)
+            return
         known = isinstance(error, LocalMindError)
         log.warning("job_failed", job_id=job.id, kind=job.kind, stage=stage, error_type=facts["type"], exc_info=None if known else error)
-        failures = self._store.catalog.jobs.failures(job.id) + 1
+        failures = jobs.failures(job.id) + 1
         if (isinstance(error, LocalMindError) and error.retryable and failures < self._attempts) or job.kind == "delete":
             delay_s = min(BACKOFF_S * 2 ** (failures - 1), MAX_BACKOFF_S)  # a delete is never given up: it was promised
-            self._store.catalog.jobs.postpone(job.id, delay_s=delay_s, error=facts)
+            jobs.postpone(job, delay_s=delay_s, error=facts)
             return
         metrics.ingestion_failures_total.labels(facts["type"]).inc()
         self._take_back(job)
-        self._store.catalog.jobs.finish([job.id], JobStatus.FAILED, error=facts)
+        jobs.finish([job], JobStatus.FAILED, error=facts)
 
     def _take_back(self, job: Job) -> None:
         """Clear what the version staged, unless a newer one will use it."""

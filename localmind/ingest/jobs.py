@@ -50,7 +50,8 @@ class Jobs:
         job = self._table.get(tenant, job_id)
         if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise Conflict(f"Job {job_id} is {job.status}; only a failed or cancelled job can be retried.", hint="Wait for it to end.")
-        self._table.requeue(tenant, job_id)
+        if not self._table.requeue(tenant, job_id):
+            raise Conflict(f"Job {job_id} was retried already.", hint="Watch it.")
         self._changes.announce([job_id])
         self._wake()
         return self._table.get(tenant, job_id)

@@ -20,14 +20,14 @@ import structlog
 from localmind.catalog.jobs import Claim
 from localmind.chunking import embedding_text
 from localmind.embedding.port import Embedder
-from localmind.errors import Unavailable
+from localmind.errors import Cancelled, StoreUnavailable, Unavailable
 from localmind.extraction.port import Extractor, Passage
 from localmind.ids import random_id
 from localmind.ingest.active import Active, Batch
 from localmind.ingest.enrich import Enrich
 from localmind.ingest.events import Changes
 from localmind.ingest.failures import Failures
-from localmind.ingest.store import Store, Written
+from localmind.ingest.store import LeaseLost, Store, Written
 from localmind.ingest.work import Work
 from localmind.model import Job, JobId, JobStatus, SourceId, TenantId
 from localmind.operations import metrics
@@ -36,7 +36,10 @@ EMBEDDERS = 2
 """Batches in the embedder at once: while one is being tokenized, or its last texts computed, the other keeps the cores busy."""
 
 CLAIM = 32
-"""Jobs taken at once."""
+"""Jobs taken at once, at most."""
+
+PATIENCE_S = 300.0
+"""How long a batch waits for a store that is away, before its jobs are left to whoever can reach it."""
 
 LOOK_S = 1.0
 """How long a job that another process queued may go unseen."""
@@ -85,6 +88,9 @@ class Pipeline:
         self._claiming = threading.Lock()
         self._preparing: dict[JobId, Job] = {}
         self._cancelled: set[JobId] = set()
+        self._writing = threading.Lock()
+        """Held while a batch is written and its works end: nothing is taken back in the middle of that."""
+        self._outages = failures.outages
         self._reported: dict[JobId, float] = {}
         self._to_embed: queue.Queue[Batch | None] = queue.Queue(1)
         self._to_write: queue.Queue[Batch | None] = queue.Queue(1)
@@ -119,7 +125,8 @@ class Pipeline:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if self._threads:
-            self._jobs.release(self.owner)
+            with suppress(StoreUnavailable):  # the leases end by themselves
+                self._jobs.release(self.owner)
         self._threads = []
 
     def wake(self) -> None:
@@ -135,7 +142,7 @@ class Pipeline:
         now = time.monotonic()
         if now - self._reported.get(job.id, 0) >= REPORT_S:
             self._reported[job.id] = now
-            self._jobs.progress({job.id: (stage, progress)})
+            self._jobs.progress([(job, stage, progress)])
             self._changes.announce([job.id])
 
     def is_cancelled(self, job: Job) -> bool:
@@ -155,28 +162,39 @@ class Pipeline:
                 else:
                     self._prepare(prepare, claim)
                     self._changes.announce([claim.job.id])
-            except Exception as error:  # the catalog is away or full: the job's lease or the next try brings it back
+            except StoreUnavailable as error:  # the catalog is away: the job's lease brings it back
+                self._outages.met(error)
+            except Exception as error:  # it is full: the job's lease or the next try brings it back
                 _log_fault("prepare", error)
                 self._stopping.wait(LOOK_S)
 
     def _next_claim(self) -> Claim | None:
+        if self._outages.left_s:  # what is claimed now would only come back
+            self._stopping.wait(min(LOOK_S, self._outages.left_s))
+            return None
         if not self._active.wait_for_room(LOOK_S):
             return None
         with self._claiming:
             if not self._claims:
                 self._wake.clear()
-                self._claims.extend(self._jobs.claim(self.owner, limit=CLAIM, lease_s=self._lease_s))
+                limit = 1 if self._outages.are_on else CLAIM
+                self._claims.extend(self._jobs.claim(self.owner, limit=limit, lease_s=self._lease_s))
             if self._claims:
-                return self._claims.popleft()
+                claim = self._claims.popleft()
+                self._preparing[claim.job.id] = claim.job
+                return claim
         self._wake.wait(LOOK_S)
         return None
 
     def _prepare(self, prepare: Prepare, claim: Claim) -> None:
         job = claim.job
-        self._preparing[job.id] = job
         try:
             self._failures.check_attempts(claim)
             work = prepare(job, claim.attempts)
+            if job.id in self._cancelled:
+                raise Cancelled("The job was cancelled.")
+            if work is not None:
+                self._active.admit(work)
         except Exception as error:
             if not self._stopping.is_set():
                 self._failures.give_up(job, error, cancelled=job.id in self._cancelled)
@@ -184,10 +202,11 @@ class Pipeline:
         finally:
             self._preparing.pop(job.id, None)
             self._reported.pop(job.id, None)
-        if work is not None:
-            if work.size > LONG_CHARS:
-                self._jobs.progress({job.id: (work.stage, work.progress)})
-            self._active.admit(work)
+            self._cancelled.discard(job.id)
+        if work is None:
+            self._outages.over()
+        elif work.size > LONG_CHARS:
+            self._jobs.progress([(job, work.stage, work.progress)])
 
     def _delete(self, claim: Claim) -> None:
         """Deletes that were claimed together are done together."""
@@ -196,15 +215,20 @@ class Pipeline:
             others = [other for other in self._claims if other.job.kind == "delete" and other.job.tenant == tenant]
             for other in others:
                 self._claims.remove(other)
+                self._preparing[other.job.id] = other.job
         jobs = [each.job for each in (claim, *others)]
         sources: list[SourceId] = [job.source_id for job in jobs if job.source_id is not None]
         try:
-            self._store.remove(tenant, sources, [job.id for job in jobs])
+            self._store.remove(tenant, sources, jobs)
         except Exception as error:
             for job in jobs:
                 self._failures.give_up(job, error)
         else:
             self._untidy[tenant] = self._untidy.get(tenant, 0) + len(sources)
+            self._outages.over()
+        finally:
+            for job in jobs:
+                self._preparing.pop(job.id, None)
         self._changes.announce(job.id for job in jobs)
 
     # --- pump, embed, write
@@ -225,6 +249,7 @@ class Pipeline:
 
     def _embed_loop(self) -> None:
         while (batch := self._to_embed.get()) is not None:
+            batch.items = [(work, chunk) for work, chunk in batch.items if not work.taken]
             if batch.items:
                 try:
                     texts = [embedding_text(work.title, chunk.heading, chunk.text) for work, chunk in batch.items]
@@ -244,23 +269,46 @@ class Pipeline:
                 continue
             ending = self._active.settle(batch)
             try:
-                self._write(batch, ending)
+                found = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in batch.items])
+                items = [Written(work, chunk, result.extraction) for (work, chunk), result in zip(batch.items, found, strict=True)]
+                self._write_patiently(batch, items, ending)
             except Exception as error:
-                _log_fault("write", error)
+                if not isinstance(error, StoreUnavailable):
+                    _log_fault("write", error)
                 self._active.fail(batch, error)
-            for work in ending:
-                self._leave(work)
+                with self._writing:
+                    for work in ending:
+                        self._leave(work)
             self._changes.announce(work.job.id for work in batch.works())
 
-    def _write(self, batch: Batch, ending: list[Work]) -> None:
-        places = [at for at, (work, _) in enumerate(batch.items) if not work.is_lost]
-        kept = [batch.items[at] for at in places]
-        found = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in kept])
-        items = [Written(work, chunk, result.extraction) for (work, chunk), result in zip(kept, found, strict=True)]
-        for work, chunk in kept:
-            work.stored = chunk.end
-        vectors = batch.vectors if batch.vectors is None or len(kept) == len(batch.items) else batch.vectors[places]
-        self._store.write(items, vectors, [work for work in ending if not work.is_lost], enrich=self.enrich is not None)
+    def _write_patiently(self, batch: Batch, items: list[Written], ending: list[Work]) -> None:
+        """Until it is written: what was embedded is not thrown away because a store is away for a minute."""
+        deadline = time.monotonic() + PATIENCE_S
+        again = False
+        while True:
+            try:
+                with self._writing:
+                    self._write(batch, items, ending, again=again)
+                    for work in ending:
+                        self._leave(work)
+                self._outages.over()
+                return
+            except LeaseLost as lost:
+                self._active.take(lost.ids)
+            except StoreUnavailable as error:
+                wait_s = self._outages.met(error)
+                if time.monotonic() + wait_s > deadline or self._stopping.wait(wait_s):
+                    raise
+            again = True
+
+    def _write(self, batch: Batch, items: list[Written], ending: list[Work], *, again: bool) -> None:
+        places = [at for at, item in enumerate(items) if not item.work.is_lost]
+        vectors = batch.vectors if batch.vectors is None or len(places) == len(items) else batch.vectors[places]
+        items = [items[at] for at in places]
+        for item in items:
+            item.work.stored = item.chunk.end
+        finished = [work for work in ending if not work.is_lost]
+        self._store.write(items, vectors, finished, enrich=self.enrich is not None, again=again)
         metrics.chunks_created_total.inc(len(items))
         for item in items:
             tenant = item.work.job.tenant
@@ -269,17 +317,18 @@ class Pipeline:
     def _leave(self, work: Work) -> None:
         """The work is over: finish what its commit left, or give it up; make room for another."""
         job = work.job
+        if work.taken:
+            return
         try:
             if work.is_lost:
-                self._failures.give_up(job, work.failed, cancelled=work.cancelled)
+                self._failures.give_up(job, work.failed)
             else:
                 self._finish(work)
-        except Exception as error:  # the job stays running until its lease ends, and then goes on after its commit
+        except Exception as error:  # nobody keeps the job's lease any more: at its end it goes on after its commit
             _log_fault("finish", error)
             with suppress(Exception):
                 self._failures.give_up(job, error if isinstance(error, Unavailable) else Unavailable(str(error)))
         self._active.remove(work)
-        self._cancelled.discard(job.id)
 
     def _finish(self, work: Work) -> None:
         has_leftovers = self._store.has_leftovers(work)
@@ -288,7 +337,7 @@ class Pipeline:
         if self.enrich is not None:
             self.enrich.submit(work.job)
         elif has_leftovers:
-            self._jobs.finish([work.job.id], JobStatus.SUCCEEDED)
+            self._jobs.finish([work.job], JobStatus.SUCCEEDED)
         metrics.ingestion_duration_seconds.labels(work.revision.kind).observe(time.time() - work.job.created_at.timestamp())
 
     # --- beside
@@ -297,21 +346,50 @@ class Pipeline:
         """Keeps the leases, and finds out what was cancelled."""
         beat = time.monotonic()
         while not self._stopping.wait(REPORT_S):
-            working = [*self._preparing, *self._active.job_ids(), *(self.enrich.job_ids() if self.enrich else ())]
-            with suppress(Exception):  # the database is away: the next beat tries again, and the lease covers a few
+            try:
+                working = self._working()
                 if time.monotonic() - beat > self._lease_s / 3:
                     beat = time.monotonic()
+                    # First our own: after an outage every lease may be over, and ours is only late.
+                    held = self._jobs.heartbeat(working, lease_s=self._lease_s) if working else set()
                     self._jobs.release_lost()
-                    self._jobs.heartbeat(self.owner, lease_s=self._lease_s)
-                cancelled = self._jobs.cancelled(working) if working else set()
-                self._cancelled |= cancelled
-                self._active.cancel(cancelled)
+                    self._drop([job for job in working if job.id not in held])
+                cancelled = self._jobs.cancelled([job.id for job in working]) if working else set()
+                if cancelled:
+                    self._cancel([job for job in working if job.id in cancelled])
+            except StoreUnavailable as error:  # the next beat tries again, and the lease covers a few
+                self._outages.met(error)
+            except Exception as error:
+                _log_fault("heartbeat", error)
+
+    def _working(self) -> list[Job]:
+        """Every job that this worker has."""
+        with self._claiming:
+            waiting = [claim.job for claim in self._claims]
+        return [*waiting, *list(self._preparing.values()), *self._active.jobs(), *(self.enrich.jobs() if self.enrich else ())]
+
+    def _drop(self, jobs: list[Job]) -> None:
+        """Other workers have these, or they ended just now."""
+        ids = {job.id for job in jobs}
+        with self._claiming:
+            self._claims = deque(claim for claim in self._claims if claim.job.id not in ids)
+        self._active.take(ids)
+
+    def _cancel(self, jobs: list[Job]) -> None:
+        """End the jobs now, in whatever stage; reading notices by itself, within a tenth of a second."""
+        self._drop([job for job in jobs if job.id not in self._preparing])
+        self._cancelled |= {job.id for job in jobs if job.id in self._preparing}
+        with self._writing:
+            for job in jobs:
+                if job.id not in self._preparing:
+                    self._failures.give_up(job, None, cancelled=True)
+        self._changes.announce(job.id for job in jobs)
 
     def _tidy_loop(self) -> None:
         """Lets the vector index compact itself: at rest, or after many rows."""
         tidied: dict[TenantId, float] = {}
         while not self._stopping.wait(TIDY_S):
-            is_resting = not self._preparing and not self._active.job_ids()
+            is_resting = not self._preparing and not self._active.jobs()
             for tenant, rows in list(self._untidy.items()):
                 is_due = rows > 0 or time.monotonic() - tidied.get(tenant, 0.0) > TIDY_AGAIN_S
                 if rows >= TIDY_ROWS or (is_resting and is_due):

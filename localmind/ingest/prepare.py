@@ -62,7 +62,7 @@ class Prepare:
         assert job.source_id is not None
         if self._catalog.sources.revision(job.tenant, job.source_id).visible > job.version:
             overtaken = Cancelled("A newer version of the document took its place.")
-            self._catalog.jobs.finish([job.id], JobStatus.CANCELLED, error=job_error(overtaken, None))
+            self._catalog.jobs.finish([job], JobStatus.CANCELLED, error=job_error(overtaken, None))
             return None
         revision = self._catalog.sources.revision(job.tenant, job.source_id, job.version)
         if revision.visible >= job.version:  # a kill came between the version's appearance and the job's end
@@ -74,7 +74,7 @@ class Prepare:
         if revision.document_key is None and not revision.is_text:
             document = self._read(job, revision)
             if document is None:
-                self._catalog.jobs.finish([job.id], JobStatus.SUCCEEDED)
+                self._catalog.jobs.finish([job], JobStatus.SUCCEEDED)
                 return None
         else:
             document = documents.load(self._blobs, revision)
@@ -125,7 +125,10 @@ class Prepare:
         with self._store.gate.shared():
             key = documents.save(self._blobs, job.tenant, document)
             changes = {"document_key": key, "media_type": document.media_type}
-            self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
+            with self._catalog.alone(job.tenant):
+                if not self._blobs.exists(job.tenant, key):  # a delete removed it since, as the last one that needed it
+                    documents.save(self._blobs, job.tenant, document)
+                self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
         return document
 
     def _fan_out(self, job: Job, revision: Revision, media_type: str, parts: Parts) -> None:
@@ -144,6 +147,8 @@ class Prepare:
                 hint="Export your data again and put in that file.",
             )
         with self._catalog.database.write():
+            if not self._catalog.jobs.confirm([job]):
+                return
             self._catalog.sources.update(job.tenant, revision.source_id, kind="archive")
             row = {
                 "source_id": revision.source_id,
@@ -160,7 +165,10 @@ class Prepare:
         with self._store.gate.shared():
             key, size = self._blobs.put(job.tenant, io.BytesIO(fetched.data))
             changes = {"blob_key": key, "content_hash": key, "size_bytes": size, "filename": fetched.filename}
-            self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
+            with self._catalog.alone(job.tenant):
+                if not self._blobs.exists(job.tenant, key):
+                    self._blobs.put(job.tenant, io.BytesIO(fetched.data))
+                self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
         return replace(revision, blob_key=key, content_hash=key, size_bytes=size, filename=fetched.filename)
 
 

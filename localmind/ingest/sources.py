@@ -70,10 +70,9 @@ class Sources:
 
     def reingest(self, tenant: TenantId, source_id: SourceId) -> Accepted:
         """Read, chunk and extract the latest content anew; unchanged chunks cost nothing. Raises NotFound, Conflict."""
-        source = self._catalog.sources.get(tenant, source_id)
-        latest = self._catalog.sources.revision(tenant, source_id)
-        with self._catalog.database.write():
-            latest = self._catalog.sources.revision(tenant, source_id, latest.latest)
+        with self._catalog.alone(tenant):
+            source = self._catalog.sources.get(tenant, source_id)
+            latest = self._catalog.sources.revision(tenant, source_id, self._catalog.sources.revision(tenant, source_id).latest)
             if source.status in (SourceStatus.QUEUED, SourceStatus.PROCESSING):
                 raise Conflict(f"{source.title!r} is being ingested already.", hint=f"Watch job {source.job_id}.")
             self._catalog.sources.add_revisions(
@@ -96,7 +95,7 @@ class Sources:
 
     def delete(self, tenant: TenantId, source_id: SourceId) -> Accepted:
         """Hide the source, and those that came out of it, at once; a job clears every store. Raises NotFound."""
-        with self._catalog.database.write():
+        with self._catalog.alone(tenant):
             self._catalog.sources.get(tenant, source_id)
             doomed = [source_id, *self._catalog.sources.children(tenant, source_id)]
             for each in doomed:

@@ -20,7 +20,7 @@ from localmind.catalog.chunks import batched
 from localmind.graph.port import ChunkExtraction, Graph
 from localmind.ids import text_hash
 from localmind.ingest.work import Work
-from localmind.model import Chunk, ChunkId, ChunkKey, Extraction, JobId, JobStatus, SourceId, TenantId
+from localmind.model import BlobKey, Chunk, ChunkId, ChunkKey, Extraction, Job, JobId, JobStatus, SourceId, TenantId
 from localmind.text.port import TextIndex, TitledChunk
 from localmind.vectors.port import Vectors
 
@@ -38,6 +38,14 @@ class Written(NamedTuple):
     work: Work
     chunk: Chunk
     extraction: Extraction
+
+
+class LeaseLost(Exception):
+    """Jobs that other workers have by now: nothing was written to the catalog."""
+
+    def __init__(self, ids: set[JobId]) -> None:
+        super().__init__(ids)
+        self.ids = ids
 
 
 class Gate:
@@ -74,24 +82,46 @@ class Store:
 
     # --- forward
 
-    def write(self, items: Sequence[Written], vectors: NDArray[np.float32] | None, finished: Sequence[Work], *, enrich: bool) -> None:
-        """Store chunks (invisible yet) and let the finished works appear; vectors: (len(items), dim), in order; None without items."""
+    def write(
+        self,
+        items: Sequence[Written],
+        vectors: NDArray[np.float32] | None,
+        finished: Sequence[Work],
+        *,
+        enrich: bool,
+        again: bool = False,
+    ) -> None:
+        """Store chunks (invisible yet) and let the finished works appear; vectors: (len(items), dim), in order; None without items.
+
+        again: an attempt before may have got as far as the vectors. Raises LeaseLost.
+        """
+        writing = {item.work: None for item in items}
+        jobs = [work.job for work in {**writing, **dict.fromkeys(finished)}]
+        if not self.catalog.database.is_sqlite:  # before a server is written to, where a job may be another worker's by now
+            self._confirm(jobs)
         by_tenant: dict[TenantId, list[int]] = defaultdict(list)
         for at, item in enumerate(items):
             by_tenant[item.work.job.tenant].append(at)
         for tenant, places in by_tenant.items():
             assert vectors is not None
             keys = [ChunkKey(items[at].chunk.id, items[at].chunk.source_id) for at in places]
-            self.vectors.append(tenant, keys, vectors[places] if len(places) < len(items) else vectors)
+            store = self.vectors.write if again else self.vectors.append
+            store(tenant, keys, vectors[places] if len(places) < len(items) else vectors)
             self._index(tenant, [items[at] for at in places], in_catalog=False)
         entities = {} if self.graph.in_catalog else {work: self._arrange(work) for work in finished}
         with self.catalog.database.write():
+            self._confirm(jobs)
             for tenant, places in by_tenant.items():
                 batch = [items[at] for at in places]
                 self.catalog.chunks.stage(tenant, [(item.chunk, item.work.job.version) for item in batch])
                 self._index(tenant, batch, in_catalog=True)
-            self.catalog.jobs.progress({work.job.id: (work.stage, work.progress) for work in {i.work: None for i in items}}, got_on=True)
+            self.catalog.jobs.progress([(work.job, work.stage, work.progress) for work in writing], got_on=True)
             self._show(finished, entities, enrich=enrich)
+
+    def _confirm(self, jobs: Sequence[Job]) -> None:
+        lost = {job.id for job in jobs} - self.catalog.jobs.confirm(jobs)
+        if lost:
+            raise LeaseLost(lost)
 
     def _index(self, tenant: TenantId, items: Sequence[Written], *, in_catalog: bool) -> None:
         """Into those of text and graph that are in the catalog, or those that are not."""
@@ -119,7 +149,7 @@ class Store:
                 sources.update(tenant, source, title=work.title)
         sources.show([(work.revision.source_id, work.job.version) for work in works])
         sources.update_revision([self._facts(work, entities.get(work), enrich=enrich) for work in works if not work.is_resumed])
-        self.catalog.jobs.finish([w.job.id for w in works if not (enrich or self.has_leftovers(w))], JobStatus.SUCCEEDED)
+        self.catalog.jobs.finish([w.job for w in works if not (enrich or self.has_leftovers(w))], JobStatus.SUCCEEDED)
 
     def _facts(self, work: Work, entities: int | None, *, enrich: bool) -> dict[str, Any]:
         document, source = work.document, work.revision.source_id
@@ -145,9 +175,20 @@ class Store:
     def clear_leftovers(self, tenant: TenantId, source: SourceId, version: int) -> None:
         """After a version appeared: what indexes hold of chunks that are gone, old revisions and blobs that nothing needs."""
         self.sweep(tenant, source)
-        with self.catalog.database.write():
+        with self.catalog.alone(tenant):
             for key in self.catalog.sources.drop_old_revisions(tenant, source, keep_from=version):
                 self.blobs.delete(tenant, key)
+
+    def drop_blobs(self, tenant: TenantId, keys: Collection[BlobKey]) -> list[BlobKey]:
+        """Remove those that no row needs, and no upload that commits meanwhile; returns them."""
+        dropped: list[BlobKey] = []
+        for batch in batched(keys):
+            with self.catalog.alone(tenant):
+                unneeded = sorted(set(batch) - self.catalog.sources.needed_blobs(tenant, batch))
+                for key in unneeded:
+                    self.blobs.delete(tenant, key)
+            dropped += unneeded
+        return dropped
 
     # --- back
 
@@ -173,13 +214,13 @@ class Store:
         self.drop_chunks(tenant, self.catalog.chunks.staged_ids(tenant, source))
         self.sweep(tenant, source)
 
-    def remove(self, tenant: TenantId, sources: Sequence[SourceId], jobs: Sequence[JobId]) -> None:
+    def remove(self, tenant: TenantId, sources: Sequence[SourceId], jobs: Sequence[Job]) -> None:
         """Remove hidden sources from every store and finish their jobs. Safe to run again after a kill."""
         for source in sources:
             self.drop_chunks(tenant, list(self.catalog.chunks.ids_of(tenant, source)))
         for index in self._outside():
             index.delete_sources(tenant, sources)
-        with self.catalog.database.write():
+        with self.catalog.alone(tenant):
             # Blobs go inside the transaction: an upload of the same content waits for it, and then sees whether they are there.
             for source in sources:
                 for key in self.catalog.sources.drop(tenant, source):

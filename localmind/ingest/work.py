@@ -17,7 +17,7 @@ READ_SHARE = 0.1
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """An ingest job between its claim and its commit. Touched by one stage at a time, but for `cancelled`.
+    """An ingest job between its claim and its commit. Touched by one stage at a time, but for `taken`.
 
     present: chunks of the source that the catalog has, from the version before or from before a crash.
     places: where each chunk of this version stands, filled as chunks are cut.
@@ -39,7 +39,8 @@ class Work:
     """Its end is on its way to the last stage."""
     is_resumed: bool = False
     """It appeared before a kill: what is left is to clear up, and to enrich."""
-    cancelled: bool = False
+    taken: bool = False
+    """Its job was cancelled, or is another worker's: it ended already, and what is left of it on the way is dropped."""
     failed: BaseException | None = None
 
     @property
@@ -61,7 +62,7 @@ class Work:
 
     @property
     def is_lost(self) -> bool:
-        return self.cancelled or self.failed is not None
+        return self.taken or self.failed is not None
 
     def cut(self, limit: int) -> tuple[list[Chunk], bool]:
         """Up to `limit` chunks that are not in the stores yet, and whether they are the last."""

@@ -13,10 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import uvicorn
 
 from apps.backend import events
 from apps.backend.app import create_app
+from localmind.catalog.tables import job as job_table
 from localmind.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -88,9 +90,10 @@ def held_job(http: httpx.Client, server: uvicorn.Server) -> str:
     app: Any = server.config.app
     catalog = app.state.service.mind.catalog
     accepted = http.post("/api/v1/sources/text", json={"title": "Held", "text": f"Held back at {time.time_ns()}."}).json()
-    with catalog.database.write():
+    with catalog.database.write() as connection:
         job: str = catalog.jobs.add("personal", [("ingest", accepted["source_id"], 99, 99)])[0]
-        catalog.jobs.postpone(job, delay_s=600, error={"type": "held", "message": "Held by a test."})
+        error = {"type": "held", "message": "Held by a test."}
+        connection.execute(sa.update(job_table).where(job_table.c.id == job).values(run_after=time.time() + 600, error=error))
     return job
 
 
