@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Most lines.")]
 Modes = Annotated[str, typer.Option("--mode", "-m", help="hybrid, vector, text or graph.")]
+SERVERS = "servers"
 OnlySources = Annotated[list[str] | None, typer.Option("--source", help="Only this source's id; may be repeated.")]
 OnlyTags = Annotated[list[str] | None, typer.Option("--tag", "-t", help="Only sources with this tag; may be repeated.")]
 
@@ -192,6 +194,39 @@ def rebuild(as_json: AsJson = False) -> None:
     with _connected() as api, printing.stderr().status("Rebuilding ..."):
         report = api.post("/api/v1/maintenance/rebuild")
     printing.print_json(report) if as_json else printing.print_rebuilt(report)
+
+
+@app.command()
+def reembed(as_json: AsJson = False) -> None:
+    """Make all vectors anew with the embedding model of the settings. Stop the service first."""
+    from apps.cli import printing
+    from localmind.wiring.upkeep import reembed as make_vectors
+
+    with printing.steps() as steps:
+        report = make_vectors(_settings(), report=lambda done, total: steps("chunks", done, total))
+    printing.print_json(asdict(report)) if as_json else printing.print_rebuilt(asdict(report))
+
+
+@app.command()
+def migrate(
+    origin: Annotated[str, typer.Option("--from", help="A data directory, or the word servers.")],
+    to: Annotated[str, typer.Option("--to", help="A data directory, or the word servers.")],
+    as_json: AsJson = False,
+) -> None:
+    """Move everything from the embedded engines to the servers of the settings, or back. Nothing is embedded or extracted again.
+
+    Stop the service first. Can be cut off and run again.
+    """
+    from apps.cli import printing
+    from localmind.errors import InvalidInput
+    from localmind.wiring.upkeep import move_between
+
+    if origin == to:
+        raise InvalidInput("--from and --to name the same place.", hint="localmind migrate --from ~/.localmind --to servers")
+    places = [None if place == SERVERS else Path(place) for place in (origin, to)]
+    with printing.steps() as steps:
+        report = move_between(_settings(), *places, report=steps)
+    printing.print_json(asdict(report)) if as_json else printing.print_moved(asdict(report))
 
 
 @app.command()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from localmind.errors import LocalMindError
@@ -124,6 +126,24 @@ def print_findings(report: Mapping[str, Any]) -> None:
 
 def print_rebuilt(report: Mapping[str, Any]) -> None:
     stdout().print(f"{report['chunks']} chunks of {report['sources']} sources made anew in {report['took_s']:.1f} s.")
+
+
+def print_moved(report: Mapping[str, Any]) -> None:
+    stdout().print(f"Moved and compared: {', '.join(f'{count} {name}' for name, count in report['counts'].items() if count)}.")
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a step; call it with the step's name, how much of it is done, and the whole."""
+    with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), console=stderr()) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def report(name: str, done: int, total: int) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(name, total=total)
+            progress.update(bars[name], completed=done, total=total)
+
+        yield report
 
 
 def print_status(told: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -135,33 +135,49 @@ class Maintenance:
             stored = set(self._store.blobs.keys(tenant))
             extra = stored - needed
             if fix:
-                for key in extra:
-                    self._store.blobs.delete(tenant, key)
+                extra = set(self._store.drop_blobs(tenant, extra))
         checked["blobs"] += len(stored)
         yield from (Finding("blobs", "orphan", tenant, key, fixed=fix) for key in sorted(extra))
         yield from (Finding("blobs", "missing", tenant, key) for key in sorted(needed - stored - {UNFETCHED}))
 
     # --- rebuild
 
-    def rebuild(self, on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> RebuildReport:
-        """Make vectors, text and graph anew from the catalog: no file is read, no LLM asked. Searches see it fill up."""
+    def rebuild(
+        self, on_progress: Callable[[int, int], None] = lambda _done, _total: None, *, names: Collection[str] = ("vectors", "text", "graph")
+    ) -> RebuildReport:
+        """Make these indexes anew from the catalog: no file is read, no LLM asked. Searches see them fill up."""
         started = time.monotonic()
         done = sources = 0
         for tenant in sorted(self._catalog.sources.tenants()):
-            self._store.vectors.drop(tenant)
-            for index in (self._store.text, self._store.graph):
-                with self._store.transaction_of(index):
-                    index.clear(tenant)
+            for name in names:
+                self._empty(name, tenant)
             total = self._catalog.chunks.count(tenant)
             ids = (key for key, _ in self._catalog.chunks.all_ids(tenant))
             sources += self._catalog.sources.count(tenant)
             for batch in self._chunks(tenant, ids):
-                for name in self._indexes():
+                for name in names:
                     self._fill(name, tenant, batch)
                 done += len(batch)
                 on_progress(done, total)
+            if "graph" in names:
+                self._arrange(tenant)
             self._store.vectors.optimize(tenant)
         return RebuildReport(sources, done, time.monotonic() - started)
+
+    def _empty(self, name: str, tenant: TenantId) -> None:
+        if name == "vectors":
+            self._store.vectors.drop(tenant)
+            return
+        index = self._store.text if name == "text" else self._store.graph
+        with self._store.transaction_of(index):
+            index.clear(tenant)
+
+    def _arrange(self, tenant: TenantId) -> None:
+        """Draw the reading order where the graph keeps one of its own."""
+        if not self._store.graph.in_catalog:
+            for source in sorted(self._catalog.sources.ids(tenant)):
+                order = [chunk.id for chunks in self._catalog.chunks.of_source(tenant, source) for chunk in chunks]
+                self._store.graph.arrange(tenant, source, order)
 
     def stats(self, tenant: TenantId) -> Stats:
         return Stats(

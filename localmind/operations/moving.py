@@ -109,8 +109,9 @@ def _copy_rows(table: sa.Table, source: Database, target: Database, report: Prog
     insert = target.insert(table).on_conflict_do_nothing()
     total, done = _count(table, source), 0
     for rows in _rows(table, source):
-        with target.write() as connection:
-            connection.execute(insert, rows)
+        if rows:
+            with target.write() as connection:
+                connection.execute(insert, rows)
         done += len(rows)
         report(table.name, done, total)
 

@@ -75,6 +75,11 @@ class LanceVectors:
             if engine is not None:
                 engine.close()
 
+    def reset(self) -> None:
+        with self._lock, translated():
+            self.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
     def write(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
         self._check(keys, vectors)
         if not keys:

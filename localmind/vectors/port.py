@@ -25,6 +25,9 @@ class Vectors(Protocol):
 
     def close(self) -> None: ...
 
+    def reset(self) -> None:
+        """Forget everything, of whatever model: the way out of DimensionMismatch, before open()."""
+
     def write(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
         """Add chunks; one whose id is there is replaced. Durable on return. vectors: float32, (len(keys), dim), unit length."""
 

@@ -32,6 +32,7 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     warm.start()
     stack.callback(mind.catalog.database.close)
     migrate(mind.catalog.database)
+    _refuse_half_a_move(mind)
     mind.engines.open(stack, patient=True)
     warm.join()
     mind.embedder.open()  # raises here what went wrong there

@@ -1,0 +1,81 @@
+"""What is done to the engines while no service runs: moving them, and making their vectors anew with another model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localmind.errors import ConfigurationError, Conflict
+from localmind.settings import Settings
+from localmind.wiring.data_dir import lock_data_dir, make_folder
+from localmind.wiring.engines import build_engines
+from localmind.wiring.models import build_embedder
+from localmind.wiring.roles import SERVERS, check_servers, is_set
+
+if TYPE_CHECKING:
+    from localmind.embedding.port import Embedder
+    from localmind.ingest.store import Store
+    from localmind.operations.moving import Progress
+    from localmind.operations.reports import MoveReport, RebuildReport
+
+WORKER_SEEN_S = 30
+"""A worker that was seen within this time is alive."""
+
+
+def move_between(settings: Settings, origin: Path | None, target: Path | None, *, report: Progress) -> MoveReport:
+    """From one place to the other; None: the servers that the settings name, a path: the embedded engines in that folder.
+
+    Raises Conflict where a service runs or the target holds something else, ConfigurationError where no server is set.
+    """
+    from localmind.operations.moving import move
+
+    with ExitStack() as stack:
+        embedder, _ = build_embedder(settings)
+        source, destination = (_open(_settings_of(settings, place), embedder, stack) for place in (origin, target))
+        return move(source, destination, report=report)
+
+
+def reembed(settings: Settings, *, report: Callable[[int, int], None]) -> RebuildReport:
+    """Forget all vectors and make them anew with the model of the settings. Raises Conflict where a service runs."""
+    from localmind.extraction.keyphrase import KeyphraseExtractor
+    from localmind.ingest.reconcile import Maintenance
+
+    check_servers(settings)
+    with ExitStack() as stack:
+        embedder, _ = build_embedder(settings)
+        store = _open(settings, embedder, stack, reset_vectors=True)
+        embedder.open()
+        stack.callback(embedder.close)
+        maintenance = Maintenance(store, embedder, KeyphraseExtractor(), llm_version=None, data_dir=settings.data_dir)
+        return maintenance.rebuild(report, names=("vectors",))
+
+
+def _settings_of(settings: Settings, place: Path | None) -> Settings:
+    if place is not None:
+        empty = {server.setting: type(getattr(settings, server.setting))("") for server in SERVERS}
+        return settings.model_copy(update=empty | {"data_dir": place.expanduser().absolute()})
+    if not is_set(settings, "database_url"):
+        raise ConfigurationError("No servers are set.", hint="Set DATABASE_URL, NEO4J_URI and MILVUS_URI, as .env.example shows.")
+    check_servers(settings)
+    return settings
+
+
+def _open(settings: Settings, embedder: Embedder, stack: ExitStack, *, reset_vectors: bool = False) -> Store:
+    """The engines, for this process alone as far as can be told."""
+    from localmind.catalog.migrate import migrate
+
+    make_folder(settings.data_dir)
+    if not is_set(settings, "database_url"):
+        stack.callback(lock_data_dir(settings.data_dir).release)
+    engines = build_engines(settings, embedder)
+    database = engines.store.catalog.database
+    stack.callback(database.close)
+    migrate(database)
+    if not database.is_sqlite and engines.store.catalog.workers.alive(within_s=WORKER_SEEN_S):
+        raise Conflict("A worker is at work.", hint="Stop the service and its workers first.")
+    if reset_vectors:
+        engines.store.vectors.reset()
+    engines.open(stack)
+    return engines.store
