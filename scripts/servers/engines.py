@@ -14,6 +14,7 @@ from pathlib import Path
 from servers import questions
 from servers.config import Config, StackError
 from servers.downloads import MILVUS, MINIO, NEO4J, Download
+from servers.process import alive
 from servers.programs import Need, program
 
 
@@ -74,8 +75,15 @@ def _postgres(config: Config) -> Launch:
     cluster = folder / "cluster"
     if not (cluster / "PG_VERSION").exists():
         _initdb(config, folder, cluster, user)
+    _drop_dead_lock(cluster / "postmaster.pid")
     (cluster / "postgresql.conf").write_text(config.render("postgresql.conf"))
     return Launch([str(postgres_binaries() / "postgres"), "-D", str(cluster)], {"LC_ALL": "C.UTF-8"}, user)
+
+
+def _drop_dead_lock(lock: Path) -> None:
+    """A killed server stays a zombie until init collects it (in a container perhaps never), and PostgreSQL takes it for a living one."""
+    if lock.exists() and not alive(int(lock.read_text().split()[0])):
+        lock.unlink()
 
 
 def _initdb(config: Config, folder: Path, cluster: Path, user: str | None) -> None:
@@ -155,11 +163,10 @@ def _milvus(config: Config) -> Launch:
     shutil.copy(program / "glog.conf", conf)
     env = {
         "MILVUSCONF": str(conf),
-        "MILVUS_RUN_DIR": str(folder / "run"),
         "METRICS_PORT": config["MILVUS_METRICS_PORT"],
         "LD_LIBRARY_PATH": str(program),
     }
-    return Launch([str(program / "milvus"), "run", "standalone"], env)
+    return Launch([str(program / "milvus"), "run", "standalone", "-alias", f"stack-{config['MILVUS_PORT']}"], env)
 
 
 def _folder(config: Config, name: str, *, user: str | None = None) -> Path:

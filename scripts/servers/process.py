@@ -91,6 +91,11 @@ class Process:
         return ""
 
 
+def alive(pid: int) -> bool:
+    """False for a zombie too."""
+    return _started(pid) is not None
+
+
 def _started(pid: int) -> str | None:
     """When it started, in clock ticks since boot; None when it ended, a zombie included."""
     with contextlib.suppress(ChildProcessError):  # a child of this very command would stay a zombie
