@@ -36,7 +36,10 @@ class Settings(BaseSettings):
     neo4j_uri: str = Field("", description="Neo4j address (bolt://..., bolt+s://... with TLS); unset: text and graph lie in the catalog.")
     neo4j_user: str = Field("neo4j", description="Neo4j user.")
     neo4j_password: SecretStr = Field(SecretStr(""), description="Neo4j password.")
+    neo4j_database: str = Field("neo4j", description="Name of the database in Neo4j.")
     neo4j_pool: int = Field(20, ge=2, le=500, description="Most connections to Neo4j of a process.")
+    neo4j_timeout_s: float = Field(5, gt=0.5, le=600, description="Longest time of a search in Neo4j, in seconds; a write may take 60.")
+    cypher_queries: bool = Field(False, description="Offer POST /api/v1/graph/cypher: reading Cypher, where NEO4J_URI is set.")
     milvus_uri: str = Field("", description="Milvus address (http://..., https://... with TLS); unset: LanceDB in DATA_DIR.")
     milvus_token: SecretStr = Field(SecretStr(""), description="Milvus user and password (user:password), or an API key.")
     milvus_collection: str = Field(
@@ -51,7 +54,7 @@ class Settings(BaseSettings):
     minio_secret_key: SecretStr = Field(SecretStr(""), description="S3 secret key.")
     minio_bucket: str = Field("localmind", min_length=3, max_length=63, description="S3 bucket; made when it is missing.")
     minio_region: str = Field("us-east-1", description="S3 region.")
-    server_timeout_s: float = Field(30, gt=0.5, le=600, description="Longest wait for one answer of Milvus, Neo4j or S3, in seconds.")
+    server_timeout_s: float = Field(30, gt=0.5, le=600, description="Longest wait for one answer of Milvus or S3, in seconds.")
     tls_ca_file: str = Field("", description="PEM file of the authority that signed the servers' certificates; unset: the system's.")
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port on HOST at which a worker answers /metrics; 0: none.")
 

@@ -14,8 +14,8 @@ def driver_of(stack: Mapping[str, str], **options: object) -> Neo4jDriver:
     return Neo4jDriver(stack["NEO4J_URI"], "neo4j", stack["NEO4J_PASSWORD"], **options)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def neo4j(stack: Mapping[str, str]) -> Iterator[Neo4jDriver]:
+@pytest.fixture(scope="module", name="neo4j")
+def neo4j_driver(stack: Mapping[str, str]) -> Iterator[Neo4jDriver]:
     """Open; tests keep to tenants of their own."""
     driver = driver_of(stack)
     driver.open()

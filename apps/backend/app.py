@@ -58,6 +58,8 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
     docs.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
+    if settings.cypher_queries and settings.neo4j_uri:
+        app.include_router(graph.cypher)
     app.state.front = front.Front(app.router.default, enabled=_has_pages(settings))
     app.router.default = app.state.front  # the last resort: a mount at / would hide the API's own 405
     return app

@@ -16,6 +16,7 @@ from localmind.graph.scoring import damped, plan
 from localmind.ids import is_id
 from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 from localmind.neo4j import Neo4jDriver
+from localmind.neo4j.asking import CypherResult, ask
 from localmind.neo4j.chunks import batches, ids_in, pages, prune, tenants
 
 if TYPE_CHECKING:
@@ -227,6 +228,12 @@ class Neo4jGraph:
         entities = self.get(tenant, ids)
         rows = self._driver.rows(cypher.RELATIONS_AMONG, tenant=tenant, ids=[item.id for item in entities])
         return Subgraph(tuple(entities), tuple(_relation(row["r"]) for row in rows))
+
+    # --- what others ask
+
+    def cypher(self, tenant: TenantId, query: str, parameters: Mapping[str, Any]) -> CypherResult:
+        """A query that somebody wrote, reading only; see localmind/neo4j/asking.py."""
+        return ask(self._driver, tenant, query, parameters)
 
 
 def _entity(values: Mapping[str, Any]) -> Entity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 
@@ -93,3 +93,11 @@ class Graph(Protocol):
         """Entities without a mention; there should be none."""
 
     def clear(self, tenant: TenantId) -> None: ...
+
+
+@runtime_checkable
+class SpeaksCypher(Protocol):
+    """A graph that also takes queries which somebody wrote."""
+
+    def cypher(self, tenant: TenantId, query: str, parameters: Mapping[str, Any]) -> tuple[list[str], list[list[Any]], bool]:
+        """Columns, rows, whether there were more. Raises InvalidInput where the query is wrong, writes, or takes too long."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work = Callable[["ManagedTransaction"], T]
 
+SCHEMES = tuple(f"{protocol}{tls}" for protocol in ("bolt", "neo4j") for tls in ("", "+s", "+ssc"))
+
 CONNECT_S = 3.0
 """Longest wait for a connection to be made; a server on the same network answers in milliseconds."""
 
@@ -42,7 +44,7 @@ RETRY_SCHEMA_S = 1.0
 _CHANGED_UNDER_US = frozenset(("Neo.ClientError.Statement.EntityNotFound", "Neo.ClientError.Schema.ConstraintValidationFailed"))
 _OVERTAKEN = 5
 
-_TIMED_OUT = "Neo.ClientError.Transaction.TransactionTimedOut"
+_TIMED_OUT = "Neo.ClientError.Transaction.TransactionTimedOut"  # or ...ClientConfiguration
 AWAY = "Neo4j does not answer."
 
 
@@ -188,6 +190,8 @@ class Neo4jDriver:
         except ImportError as error:
             raise MissingExtra("Neo4j needs its driver.", hint="Install it: pip install 'localmind[servers]'.") from error
         uri = self._uri
+        if uri.partition("://")[0] not in SCHEMES:
+            raise ConfigurationError(f"NEO4J_URI is {uri!r}, which is no address of Neo4j.", hint="An example: bolt://127.0.0.1:7687.")
         tls: dict[str, Any] = {}
         if self._ca is not None:
             if not self._ca.is_file():
@@ -257,6 +261,8 @@ def translated(*, opening: bool = False) -> Iterator[None]:
     except neo4j.ClientError as error:
         if error.code == "Neo.ClientError.Database.DatabaseNotFound":
             raise ConfigurationError(f"{error.message}", hint="Mend NEO4J_DATABASE.") from error
-        if error.code == _TIMED_OUT or str(error.code).startswith("Neo.ClientError.Transaction."):
-            raise StoreUnavailable("Neo4j took too long.", hint=_HINT, service="neo4j") from error
+        if str(error.code).startswith("Neo.ClientError.Transaction."):
+            raise StoreUnavailable(
+                "Neo4j took too long.", hint=_HINT, service="neo4j", timed_out=str(error.code).startswith(_TIMED_OUT)
+            ) from error
         raise

@@ -19,7 +19,7 @@ from localmind.model import Chunk, ChunkId, Filter, SourceId, TenantId
 from localmind.text.fts5 import Fts5Text
 from localmind.text.neo4j import Neo4jText
 from localmind.text.port import TextIndex, TitledChunk
-from tests.neo4j_server import neo4j  # noqa: F401 - a fixture
+from tests.neo4j_server import neo4j_driver  # noqa: F401 - a fixture
 
 # Names of this run alone: on a server others run the same tests.
 ANN, BOB = TenantId(f"ann-{random_id()}"), TenantId(f"bob-{random_id()}")

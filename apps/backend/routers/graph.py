@@ -8,11 +8,15 @@ from fastapi import APIRouter, Query
 
 from apps.backend.dependencies import Cursor, EntityIdPath, Limit, Mind, Tenant, entity_query
 from apps.backend.schemas.common import Clean, Page, problems
-from apps.backend.schemas.graph import EntityOut, NeighborOut, Neighbors, SubgraphOut
+from apps.backend.schemas.graph import CypherIn, CypherOut, EntityOut, NeighborOut, Neighbors, SubgraphOut
 from localmind.errors import NotFound
+from localmind.graph.port import SpeaksCypher
 from localmind.model import Entity, EntityId, TenantId
 
 router = APIRouter(prefix="/api/v1/graph", tags=["graph"])
+
+cypher = APIRouter(prefix="/api/v1/graph", tags=["graph"])
+"""Put up only where CYPHER_QUERIES is true and NEO4J_URI is set; see localmind/neo4j/asking.py for why one tenant is all it can serve."""
 
 MISSING = problems(_404="No such entity.")
 
@@ -72,6 +76,16 @@ def get_subgraph(
     """Entities and the relations among them."""
     middle = None if center is None else _entity(mind, tenant, entity_query(center)).id
     return SubgraphOut.model_validate(mind.graph.subgraph(tenant, center=middle, limit=limit))
+
+
+@cypher.post("/cypher", responses=problems(_400="A query that is wrong, would change something, or takes too long."))
+def run_cypher(mind: Mind, tenant: Tenant, asked: CypherIn) -> CypherOut:
+    """The rows of a Cypher query that only reads, 1,000 at most. `$tenant` is bound."""
+    graph = mind.graph
+    if not isinstance(graph, SpeaksCypher):
+        raise NotFound("The graph of this service does not speak Cypher.", hint="Set NEO4J_URI.")
+    columns, rows, truncated = graph.cypher(tenant, asked.query, asked.parameters)
+    return CypherOut(columns=columns, rows=rows, truncated=truncated)
 
 
 def _entity(mind: Mind, tenant: TenantId, entity_id: EntityId) -> Entity:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ConfigDict, Field
 
-from apps.backend.schemas.common import Reply
+from apps.backend.schemas.common import Filled, Reply, Request
 
 
 class EntityOut(Reply):
@@ -45,3 +47,29 @@ class Neighbors(Reply):
 class SubgraphOut(Reply):
     entities: list[EntityOut]
     relations: list[RelationOut]
+
+
+class CypherIn(Request):
+    """A query that only reads."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "query": "MATCH (e:Entity {tenant: $tenant}) WHERE e.mentions >= $least RETURN e.name, e.mentions LIMIT 10",
+                    "parameters": {"least": 3},
+                }
+            ]
+        }
+    )
+
+    query: Filled = Field(max_length=20_000, description="Cypher. $tenant is bound.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Values of its other parameters.")
+
+
+class CypherOut(Reply):
+    """As many values in a row as there are columns; nodes, relationships and paths are objects."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool = Field(description="There were more rows than are given.")
