@@ -110,7 +110,7 @@ _CANDIDATE = """
 SELECT waits.tenant, waits.id, waits.priority, waits.source_id, COALESCE(revision.size_bytes, 0)
 FROM job AS waits LEFT JOIN revision ON revision.source_id = waits.source_id AND revision.version = waits.version
 WHERE <which>"""
-HEADS = sa.text(_CANDIDATE.replace("<which>", "waits.id IN :ids")).bindparams(sa.bindparam("ids", expanding=True))
+HEADS = sa.text(_CANDIDATE.replace("<which>", "waits.id IN :ids")).bindparams(sa.bindparam("ids", expanding=True, type_=sa.String))
 _OF_TENANT = "waits.status = 'queued' AND waits.run_after = 0 AND waits.tenant = :tenant<free> LIMIT :limit"
 QUEUED = sa.text(_CANDIDATE.replace("<which>", _OF_TENANT).replace("<free>", _FREE))
 

@@ -25,7 +25,7 @@ CLAIM_BYTES = 1_000_000
 
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 
-STATE = sa.func.coalesce(job.c.status, "")
+state = sa.func.coalesce(job.c.status, "")
 """The status where rows are looked up by something else: by a bare one SQLite would read all queued jobs for it."""
 
 
@@ -46,9 +46,10 @@ class JobTable:
     def add(self, tenant: TenantId, rows: Sequence[tuple[str, SourceId, int, int]]) -> list[JobId]:
         """Queue (kind, source, version, priority) each; ids in order."""
         now = time.time()
+        ids = sorted(random_id() for _ in rows)  # within a millisecond they come in no order, and the first is worked first
         values = [
             {
-                "id": random_id(),
+                "id": id_,
                 "tenant": tenant,
                 "kind": kind,
                 "source_id": source_id,
@@ -63,11 +64,11 @@ class JobTable:
                 "created_at": now,
                 "updated_at": now,
             }
-            for kind, source_id, version, priority in rows
+            for id_, (kind, source_id, version, priority) in zip(ids, rows, strict=True)
         ]
         with self._db.write() as connection:
             connection.execute(sa.insert(job), values)
-        return [JobId(str(value["id"])) for value in values]
+        return [JobId(id_) for id_ in ids]
 
     def get(self, tenant: TenantId, job_id: JobId) -> Job:
         """Raises NotFound."""
@@ -83,7 +84,7 @@ class JobTable:
         """Newest first. Raises BadCursor."""
         query = sa.select(job).where(job.c.tenant == tenant).order_by(job.c.id.desc()).limit(limit + 1)
         if status is not None:
-            query = query.where(status == STATE)
+            query = query.where(state == status)
         if source_id is not None:
             query = query.where(job.c.source_id == source_id)
         if cursor:
@@ -108,7 +109,7 @@ class JobTable:
             chosen, self._tenants_after = claims.find(connection, limit=limit, max_bytes=max_bytes, after=self._tenants_after)
             taken = connection.execute(
                 sa.update(job)
-                .where(job.c.id.in_(chosen), STATE == JobStatus.QUEUED)  # but what was cancelled meanwhile
+                .where(job.c.id.in_(chosen), state == JobStatus.QUEUED)  # but what was cancelled meanwhile
                 .values(status=JobStatus.RUNNING, owner=owner, lease_until=now + lease_s, attempts=job.c.attempts + 1, updated_at=now)
                 .returning(*job.c)
             )
@@ -126,7 +127,7 @@ class JobTable:
         owners = {each.id: each.owner for each in jobs}
         if not owners:
             return set()
-        query = sa.select(job.c.id, job.c.owner).where(job.c.id.in_(sorted(owners)), STATE == JobStatus.RUNNING)
+        query = sa.select(job.c.id, job.c.owner).where(job.c.id.in_(sorted(owners)), state == JobStatus.RUNNING)
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(job.c.id).with_for_update())
             return {row.id for row in rows if row.owner == owners[row.id]}
@@ -231,7 +232,7 @@ class JobTable:
         which += [job.c.id == job_id] if job_id is not None else []
         ended = sa.case((job.c.status == JobStatus.QUEUED, JobStatus.CANCELLED.value), else_=job.c.status)
         with self._db.write() as connection:  # one statement: between two, a job could go from the one state to the other
-            connection.execute(sa.update(job).where(*which, STATE.in_(OPEN)).values(status=ended, cancel=True, updated_at=time.time()))
+            connection.execute(sa.update(job).where(*which, state.in_(OPEN)).values(status=ended, cancel=True, updated_at=time.time()))
 
     def cancelled(self, ids: Sequence[JobId]) -> set[JobId]:
         """Those of the jobs that someone wants stopped."""
@@ -267,7 +268,7 @@ def _due(now: sa.ColumnElement[float]) -> tuple[sa.ColumnElement[bool], ...]:
 def _had(jobs: Sequence[Job]) -> tuple[sa.ColumnElement[bool], ...]:
     """That the jobs are still in the hands of those who claimed them so."""
     owners = {each.owner for each in jobs if each.owner is not None}
-    return job.c.id.in_([each.id for each in jobs]), STATE == JobStatus.RUNNING, job.c.owner.in_(owners)
+    return job.c.id.in_([each.id for each in jobs]), state == JobStatus.RUNNING, job.c.owner.in_(owners)
 
 
 def _claim(row: Any) -> Claim:

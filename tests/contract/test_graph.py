@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -24,6 +23,7 @@ from localmind.ids import random_id
 from localmind.model import ChunkId, EntityId, ExtractedEntity, ExtractedRelation, Extraction, Filter, Relation, SourceId, TenantId
 from localmind.neo4j import Neo4jDriver
 from tests.neo4j_server import neo4j_driver  # noqa: F401 - a fixture
+from tests.postgresql_server import migrated, postgresql, postgresql_url  # noqa: F401 - fixtures
 
 # Names of this run alone: on a server others run the same tests.
 ACME = TenantId(f"acme-{random_id()}")
@@ -42,10 +42,10 @@ class Store:
     rows: Callable[[], dict[str, int]]
 
 
-def sql_store(folder: Path) -> Iterator[Store]:
-    database = Database(sqlite_url(folder / "catalog.db"))
-    # No disk is waited for: nothing here survives a power cut anyway.
-    sa.event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+def sql_store(url: str) -> Iterator[Store]:
+    database = Database(url)
+    if database.is_sqlite:  # no disk is waited for: nothing here survives a power cut anyway
+        sa.event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     metadata.create_all(database.engine)
 
     def add_chunks(tenant: TenantId, source: SourceId, ids: Sequence[ChunkId]) -> None:
@@ -104,10 +104,12 @@ def neo4j_store(driver: Neo4jDriver) -> Iterator[Store]:
     graph.close()
 
 
-@pytest.fixture(params=["sql", pytest.param("neo4j", marks=pytest.mark.stack)])
+@pytest.fixture(params=["sql", pytest.param("sql-postgres", marks=pytest.mark.stack), pytest.param("neo4j", marks=pytest.mark.stack)])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "sql":
-        yield from sql_store(request.getfixturevalue("tmp_path"))
+        yield from sql_store(sqlite_url(request.getfixturevalue("tmp_path") / "catalog.db"))
+    elif request.param == "sql-postgres":
+        yield from sql_store(request.getfixturevalue("postgresql_url"))
     else:
         yield from neo4j_store(request.getfixturevalue("neo4j"))
 
