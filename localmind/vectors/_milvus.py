@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,13 +66,13 @@ class Connection:
         self._connecting = threading.Lock()
         self._state = threading.Lock()
         self._client: MilvusClient | None = None
-        self._pid = os.getpid()
+        self._failed_at = -REFUSED_S  # when (monotonic) it could not connect
         self._retry_at: float | None = None  # None: the server answered last time
 
     def close(self) -> None:
         with self._connecting:
             client, self._client = self._client, None
-            if client is not None and self._pid == os.getpid():
+            if client is not None:
                 client.close()
 
     def call(self, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any) -> Any:
@@ -87,9 +88,6 @@ class Connection:
         self._retry_at = None
         return answer
 
-    def index_params(self) -> Any:
-        return self._connected().prepare_index_params()
-
     def _pass(self) -> None:
         """Lets a call through, while the server is away one a second."""
         with self._state:
@@ -102,13 +100,17 @@ class Connection:
 
     def _connected(self) -> MilvusClient:
         client = self._client
-        if client is not None and self._pid == os.getpid():
+        if client is not None:
             return client
         with self._connecting:
-            if self._client is None or self._pid != os.getpid():  # a forked child can't use its parent's channel
-                if self._retry_at is not None and self._retry_at - time.monotonic() > REFUSED_S / 2:  # others waited for the lock
+            if self._client is None:
+                if time.monotonic() - self._failed_at < REFUSED_S:  # while this one waited for the lock
                     raise _unreachable("it did not a moment ago")
-                self._client, self._pid = self._connect(), os.getpid()
+                try:
+                    self._client = self._connect()
+                except Exception:
+                    self._failed_at = time.monotonic()
+                    raise
             return self._client
 
     def _connect(self) -> MilvusClient:
@@ -124,6 +126,7 @@ class Connection:
         )
 
 
+@cache
 def _import_client() -> type[MilvusClient]:
     """pymilvus loads a .env of its own, and logs what it also raises; neither is wanted."""
     before = os.environ.get("PYTHON_DOTENV_DISABLED")
@@ -214,7 +217,7 @@ def create(connection: Connection, name: str, made: Made, *, timeout_s: float | 
 
 def load(connection: Connection, name: str, *, timeout_s: float | None = None) -> None:
     """Index it, where it has none, and wait until it can be searched."""
-    index = connection.index_params()
+    index = _import_client().prepare_index_params()
     index.add_index("vector", index_type="HNSW", metric_type="COSINE", params=HNSW)
     connection.call("create_index", name, index, sync=False, timeout_s=timeout_s)  # what is written is searched meanwhile
     connection.call("load_collection", name, timeout_s=timeout_s)
@@ -230,6 +233,7 @@ def _unreachable(reason: str) -> Unreachable:
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turns pymilvus' errors into ours."""
+    _import_client()
     import grpc
     from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
