@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from localmind.embedding.onnx import LocalEmbedder
 from tests.llm_server import LLMServer
+from tests.stack_servers import stack as stack
 
 
 @pytest.fixture
