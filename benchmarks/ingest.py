@@ -221,7 +221,7 @@ def scale(models: Path, large: int = 100_000) -> None:
                 break
             fill(mind, min(2000, missing), round_)
         _settle(mind)
-        _search(mind)
+        measure_search(mind)
         _search_during_ingest(mind)
         _settle(mind)
         _disk(mind)
@@ -248,7 +248,7 @@ def _delete(mind: LocalMind, size: int, rounds: int = 20) -> None:
     print(f"delete at {size} documents: {per['delete']:.1f} ms CPU, ingest {per['ingest']:.1f} ms: {per['delete'] / per['ingest']:.2f} x")
 
 
-def _search(mind: LocalMind, rounds: int = 200) -> None:
+def measure_search(mind: LocalMind, rounds: int = 200) -> None:
     """Each mode and the bare parts in turns, on the same queries."""
     table = mind.store.vectors
     questions = [f"{note.text.split('.')[0][:60]}?" for note in notes(rounds, seed=11)]
@@ -272,7 +272,7 @@ def _search(mind: LocalMind, rounds: int = 200) -> None:
     middle = float(np.percentile(bare, 50))
     for name, values in took.items():
         p50, p95 = np.percentile(values, [50, 95])
-        print(f"search at 100,000, {name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p50 {p50 / middle:.2f} x (embed + vectors)")
+        print(f"{name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p50 {p50 / middle:.2f} x (embed + vectors)")
 
 
 def _search_during_ingest(mind: LocalMind, documents: int = 1000) -> None:
