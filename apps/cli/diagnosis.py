@@ -65,9 +65,9 @@ def _not_running(settings: Settings) -> Check:
     import socket
 
     from localmind.errors import DataDirInUse
-    from localmind.wiring import lock_data_dir
+    from localmind.wiring import Role, lock_data_dir, role_of
 
-    if settings.data_dir.exists():
+    if role_of(settings) is Role.ALONE and settings.data_dir.exists():
         try:
             lock_data_dir(settings.data_dir).release()
         except DataDirInUse:

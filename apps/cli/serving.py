@@ -27,12 +27,14 @@ def serve(settings: Settings) -> Exit:
     import uvicorn
 
     from apps.backend.app import create_app
-    from localmind.wiring import lock_data_dir
+    from localmind.wiring import Role, lock_data_dir, role_of
 
     app = create_app(settings)
     url = _url(settings)
     with _listen(settings) as listener:
-        if settings.data_dir.is_dir():  # a second service must not put its address in place of the first one's
+        if (
+            role_of(settings) is Role.ALONE and settings.data_dir.is_dir()
+        ):  # a second service must not put its address in place of the first one's
             lock_data_dir(settings.data_dir).release()
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, ws="websockets-sansio")
         server = uvicorn.Server(config)

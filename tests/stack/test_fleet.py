@@ -117,7 +117,7 @@ def test_without_redis_documents_are_taken_and_worked_off(fleet: Fleet) -> None:
 
 
 def test_a_killed_process_is_replaced_and_its_jobs_are_taken_over(fleet: Fleet) -> None:
-    jobs = [fleet.put_in("Long", words(secrets.token_hex(4), 3000)) for _ in range(2)]
+    jobs = [fleet.put_in("Long", words(secrets.token_hex(4), 1000)) for _ in range(2)]
     eventually(lambda: fleet.get(f"/api/v1/jobs/{jobs[0]}")["status"] == "running", "a job must begin")
     os.kill(children(fleet.worker)[0], signal.SIGKILL)
     fleet.wait_for(*jobs, timeout_s=60)
@@ -125,7 +125,7 @@ def test_a_killed_process_is_replaced_and_its_jobs_are_taken_over(fleet: Fleet) 
 
 
 def test_a_killed_worker_loses_nothing_to_the_next(fleet: Fleet) -> None:
-    jobs = [fleet.put_in("Cut off", words(secrets.token_hex(4), 300)) for _ in range(5)]
+    jobs = [fleet.put_in("Cut off", words(secrets.token_hex(4), 100)) for _ in range(5)]
     fleet.worker.kill()
     jobs += [fleet.put_in("Meanwhile", words(secrets.token_hex(4))) for _ in range(5)]
     fleet.worker.start()
@@ -151,7 +151,7 @@ def test_afterwards_the_stores_agree(fleet: Fleet) -> None:
 
 
 def test_a_stopped_worker_gives_its_jobs_back_at_once(fleet: Fleet) -> None:
-    job = fleet.put_in("Handed back", words(secrets.token_hex(4), 3000))
+    job = fleet.put_in("Handed back", words(secrets.token_hex(4), 2000))
     eventually(lambda: fleet.get(f"/api/v1/jobs/{job}")["status"] == "running", "the job must begin")
     assert fleet.worker.stop() == 0
     assert fleet.get(f"/api/v1/jobs/{job}")["status"] == "queued"

@@ -124,3 +124,26 @@ def answers(url: str) -> bool:
         return httpx.get(url, trust_env=False, timeout=1).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_a_second_process_on_the_embedded_engines_says_what_to_do(tmp_path: Path, model_cache: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "models").symlink_to(model_cache, target_is_directory=True)
+    settings = {"DATA_DIR": str(tmp_path), "SEED_GUIDES": "false", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "uvicorn", "main:app", "--workers", "2", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT / "apps" / "backend", env=settings, stderr=subprocess.DEVNULL)
+    told: set[str] = set()
+
+    def both_have_answered() -> bool:
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/sources", trust_env=False)
+        told.add("ready" if answer.status_code == 200 else answer.json()["detail"])
+        return "ready" in told and any("without --workers" in each and "REDIS_URL" in each for each in told)
+
+    try:
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/livez"))
+        eventually(both_have_answered)
+    finally:
+        process.terminate()
+        process.wait(20)
