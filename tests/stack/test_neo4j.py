@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -29,6 +27,7 @@ from localmind.settings import Settings
 from localmind.text.neo4j import Neo4jText
 from localmind.text.port import TitledChunk
 from tests.neo4j_server import driver_of, neo4j_driver  # noqa: F401 - a fixture
+from tests.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.stack
 
@@ -51,6 +50,10 @@ def graph(neo4j: Neo4jDriver) -> Neo4jGraph:
 @pytest.fixture
 def text(neo4j: Neo4jDriver) -> Neo4jText:
     return Neo4jText(neo4j)
+
+
+def port_of(stack: Mapping[str, str]) -> int:
+    return int(stack["NEO4J_URI"].rpartition(":")[2])
 
 
 def says(*names: str, relations: tuple[tuple[str, str], ...] = ()) -> Extraction:
@@ -173,77 +176,15 @@ def test_chunks_hang_together_in_reading_order(neo4j: Neo4jDriver, graph: Neo4jG
 # --- its going away
 
 
-class Gate:
-    """A TCP relay in front of Neo4j that can be shut (nobody listens), or held (it takes connections and says nothing)."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._open = threading.Event()
-        self._open.set()
-        self._pairs: list[socket.socket] = []
-        self._server = self._listen(0)
-        self.port: int = self._server.getsockname()[1]
-
-    def _listen(self, port: int) -> socket.socket:
-        server = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._accept, args=(server,), daemon=True).start()
-        return server
-
-    def _accept(self, server: socket.socket) -> None:
-        while True:
-            try:
-                near, _ = server.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-            except OSError:
-                return
-            self._pairs += [near, far]
-            for one, two in ((near, far), (far, near)):
-                threading.Thread(target=self._relay, args=(one, two), daemon=True).start()
-
-    def _relay(self, one: socket.socket, two: socket.socket) -> None:
-        try:
-            while data := one.recv(65536):
-                self._open.wait()
-                two.sendall(data)
-        except OSError:
-            pass
-        for end in (one, two):
-            end.close()
-
-    def shut(self) -> None:
-        with_no_error(lambda: self._server.shutdown(socket.SHUT_RDWR))
-        self._server.close()
-        for end in self._pairs:
-            with_no_error(lambda end=end: end.shutdown(socket.SHUT_RDWR))  # type: ignore[misc]
-
-    def reopen(self) -> None:
-        self._server = self._listen(self.port)
-
-    def hold(self) -> None:
-        self._open.clear()
-
-    def let_go(self) -> None:
-        self._open.set()
-
-
-def with_no_error(call: Callable[[], object]) -> None:
-    try:
-        call()
-    except OSError:
-        return
+@pytest.fixture
+def door(stack: Mapping[str, str]) -> Iterator[TcpProxy]:
+    with TcpProxy("127.0.0.1", port_of(stack)) as door:
+        yield door
 
 
 @pytest.fixture
-def gate(stack: Mapping[str, str]) -> Iterator[Gate]:
-    gate = Gate(int(stack["NEO4J_URI"].rpartition(":")[2]))
-    yield gate
-    gate.let_go()
-    gate.shut()
-
-
-@pytest.fixture
-def behind(stack: Mapping[str, str], gate: Gate) -> Iterator[Neo4jDriver]:
-    driver = driver_of({**stack, "NEO4J_URI": f"bolt://127.0.0.1:{gate.port}"}, timeout_s=2.0)
+def behind(stack: Mapping[str, str], door: TcpProxy) -> Iterator[Neo4jDriver]:
+    driver = driver_of({**stack, "NEO4J_URI": f"bolt://127.0.0.1:{door.port}"}, timeout_s=2.0)
     yield driver
     driver.close()
 
@@ -255,37 +196,40 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - begun < seconds
 
 
-def test_a_server_that_is_away_is_said_to_be_at_once_and_found_again_by_itself(behind: Neo4jDriver, gate: Gate, tenant: TenantId) -> None:
+def test_a_server_that_is_away_is_said_to_be_at_once_and_found_again_by_itself(
+    behind: Neo4jDriver, door: TcpProxy, tenant: TenantId
+) -> None:
     text = Neo4jText(behind)
     text.open()
     assert text.search(tenant, "anything", limit=1) == []
-    gate.shut()
+    door.shut()
     for _ in range(2):
         with within(3), pytest.raises(StoreUnavailable) as raised:
             text.search(tenant, "anything", limit=1)
         assert raised.value.data["service"] == "neo4j"
-    gate.reopen()
+    door.open()
     assert text.search(tenant, "anything", limit=1) == []
 
 
-def test_a_server_that_is_away_at_the_start_is_opened_by_the_first_call_that_reaches_it(behind: Neo4jDriver, gate: Gate) -> None:
-    gate.shut()
+def test_a_server_that_is_away_at_the_start_is_opened_by_the_first_call_that_reaches_it(behind: Neo4jDriver, door: TcpProxy) -> None:
+    door.shut()
     with within(5), pytest.raises(StoreUnavailable):
         behind.open()
     with within(5), pytest.raises(StoreUnavailable):
         behind.ping()
-    gate.reopen()
+    door.open()
     time.sleep(1.1)  # how long it does not try again
     behind.ping()
 
 
-def test_a_server_that_takes_questions_and_does_not_answer_holds_nobody_up(behind: Neo4jDriver, gate: Gate, tenant: TenantId) -> None:
+def test_a_server_that_takes_questions_and_does_not_answer_holds_nobody_up(behind: Neo4jDriver, door: TcpProxy, tenant: TenantId) -> None:
     text = Neo4jText(behind)
     text.open()
-    gate.hold()
+    door.hush()
     with within(9), pytest.raises(StoreUnavailable):
         text.search(tenant, "anything", limit=1)
-    gate.let_go()
+    door.shut()
+    door.open()
     assert text.search(tenant, "anything", limit=1) == []
 
 
@@ -298,13 +242,13 @@ def test_a_query_that_takes_too_long_is_ended(stack: Mapping[str, str]) -> None:
 
 
 def test_a_write_cut_off_in_the_middle_leaves_nothing_half_done(
-    behind: Neo4jDriver, gate: Gate, graph: Neo4jGraph, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+    behind: Neo4jDriver, door: TcpProxy, graph: Neo4jGraph, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     behind.open()
     monkeypatch.setattr("localmind.neo4j.driver.WRITE_RETRY_S", 0.5)
 
     def cut(*_: object) -> list[dict[str, Any]]:
-        gate.shut()
+        door.shut()
         return []
 
     monkeypatch.setattr("localmind.graph.neo4j_writing._chunks", cut)  # entities are written, mentions are not
@@ -345,7 +289,7 @@ def test_a_schema_of_a_newer_version_is_refused(stack: Mapping[str, str], monkey
 
 
 def test_connections_stay_within_the_pool_however_many_search(stack: Mapping[str, str], tenant: TenantId) -> None:
-    port = int(stack["NEO4J_URI"].rpartition(":")[2])
+    port = port_of(stack)
 
     def connections() -> int:
         return sum(each.raddr != () and each.raddr.port == port for each in psutil.Process().net_connections())
