@@ -36,13 +36,13 @@ class Server:
             connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
-def postgresql(stack: Mapping[str, str]) -> Server:
+@pytest.fixture(scope="session", name="postgresql")
+def server_fixture(stack: Mapping[str, str]) -> Server:
     return Server(stack["DATABASE_URL"])
 
 
-@pytest.fixture(scope="session")
-def migrated(postgresql: Server) -> Iterator[str]:
+@pytest.fixture(scope="session", name="migrated")
+def template_fixture(postgresql: Server) -> Iterator[str]:
     """The URL of the database that others are copied from; nobody may be connected to it."""
     url = postgresql.create()
     database = Database(url)
@@ -52,16 +52,16 @@ def migrated(postgresql: Server) -> Iterator[str]:
     postgresql.drop(url)
 
 
-@pytest.fixture
-def postgresql_url(postgresql: Server, migrated: str) -> Iterator[str]:
+@pytest.fixture(name="postgresql_url")
+def catalog_fixture(postgresql: Server, migrated: str) -> Iterator[str]:
     """A catalog of this test's own."""
     url = postgresql.create(migrated)
     yield url
     postgresql.drop(url)
 
 
-@pytest.fixture
-def empty_url(postgresql: Server) -> Iterator[str]:
+@pytest.fixture(name="empty_url")
+def empty_fixture(postgresql: Server) -> Iterator[str]:
     url = postgresql.create()
     yield url
     postgresql.drop(url)

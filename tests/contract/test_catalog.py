@@ -31,7 +31,7 @@ from localmind.ingest.jobs import Jobs
 from localmind.ingest.sources import NewText, Sources
 from localmind.ingest.store import LeaseLost, Store
 from localmind.model import Chunk, ChunkId, Citation, Job, JobId, JobStatus, Message, SourceId, SourceStatus, TenantId
-from tests.postgresql_server import Open, migrated, postgresql, postgresql_url  # noqa: F401 - fixtures
+from tests.postgresql_server import Open, catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
 
 ANN, BOB = TenantId("ann"), TenantId("bob")
 LEASE_S = 30.0

@@ -23,7 +23,7 @@ from localmind.ids import random_id
 from localmind.model import ChunkId, EntityId, ExtractedEntity, ExtractedRelation, Extraction, Filter, Relation, SourceId, TenantId
 from localmind.neo4j import Neo4jDriver
 from tests.neo4j_server import neo4j_driver  # noqa: F401 - a fixture
-from tests.postgresql_server import migrated, postgresql, postgresql_url  # noqa: F401 - fixtures
+from tests.postgresql_server import catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
 
 # Names of this run alone: on a server others run the same tests.
 ACME = TenantId(f"acme-{random_id()}")
