@@ -1,0 +1,142 @@
+"""What becomes of jobs when people change their minds, stores go away and workers die."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+
+import sqlalchemy as sa
+
+from localmind.catalog.tables import job as job_table
+from localmind.errors import StoreUnavailable
+from localmind.ingest.outages import MAX_WAIT_S, Outages
+from localmind.model import PERSONAL, JobStatus, SourceStatus
+from tests.unit.ingest.test_ingest import OTTERS, manual
+
+
+def upload(desk, text: str, name: str = "long.md"):
+    return desk.mind.sources.upload(PERSONAL, filename=name, data=io.BytesIO(text.encode()))
+
+
+def until(desk, accepted, stage: str) -> None:
+    for job in desk.mind.jobs.watch(PERSONAL, accepted.job_id, 60):
+        if job.stage == stage:
+            return
+    raise AssertionError(stage)
+
+
+def away(*, times: int):
+    """A store's method that is away so many times, and counts."""
+
+    def wrap(method):
+        def call(*args, **options):
+            call.count += 1
+            if call.count <= times:
+                raise StoreUnavailable("The vectors are away.", service="milvus")
+            return method(*args, **options)
+
+        call.count = 0
+        return call
+
+    return wrap
+
+
+def test_a_cancel_in_mid_embedding_ends_the_job_within_two_seconds(desk):
+    accepted = upload(desk, manual(3000))
+    until(desk, accepted, "embed")
+
+    began = time.monotonic()
+    desk.mind.jobs.cancel(PERSONAL, accepted.job_id)
+    job = desk.end_of(accepted)
+
+    assert job.status is JobStatus.CANCELLED
+    assert time.monotonic() - began < 2
+    assert desk.put(OTTERS)  # what was on its way is dropped without harm
+    assert desk.mind.maintenance.stats(PERSONAL).vectors == 1
+    assert desk.mind.maintenance.reconcile(fix=False).findings == ()
+
+
+def test_a_cancelled_job_can_be_retried_at_once(desk):
+    accepted = upload(desk, manual(800))
+    until(desk, accepted, "embed")
+    desk.mind.jobs.cancel(PERSONAL, accepted.job_id)
+    assert desk.end_of(accepted).status is JobStatus.CANCELLED
+
+    desk.mind.jobs.retry(PERSONAL, accepted.job_id)
+
+    assert desk.end_of(accepted).status is JobStatus.SUCCEEDED
+    source = desk.mind.sources.get(PERSONAL, accepted.source_id)
+    assert (source.status, source.vectors) == (SourceStatus.READY, source.chunks)
+    assert desk.mind.maintenance.reconcile(fix=False).findings == ()
+
+
+def test_a_store_that_goes_away_costs_no_attempt_and_no_embedding(desk, monkeypatch):
+    vectors = desk.mind.store.vectors
+    for name in ("append", "write"):
+        monkeypatch.setattr(vectors, name, away(times=2)(getattr(vectors, name)))
+
+    accepted = desk.put(manual(60))
+
+    assert desk.mind.jobs.get(PERSONAL, accepted.job_id).attempts == 1
+    assert len(desk.embedded) == len(set(desk.embedded)) > 5
+    assert desk.mind.maintenance.reconcile(fix=False).findings == ()
+
+
+def test_nothing_is_claimed_time_and_again_while_a_store_is_away(desk, monkeypatch):
+    is_back = threading.Event()
+    read, claim = desk.mind.store.blobs.read, desk.mind.catalog.jobs.claim
+    claimed: list[str] = []
+
+    def reading(*args):
+        if not is_back.is_set():
+            raise StoreUnavailable("The blobs are away.", service="minio")
+        return read(*args)
+
+    def claiming(*args, **options):
+        found = claim(*args, **options)
+        claimed.extend(each.job.id for each in found)
+        return found
+
+    monkeypatch.setattr(desk.mind.store.blobs, "read", reading)
+    monkeypatch.setattr(desk.mind.catalog.jobs, "claim", claiming)
+    from localmind.ingest.sources import NewText
+
+    answers = desk.mind.sources.add_texts(PERSONAL, [NewText(f"Note {n}", f"Words of note {n}.") for n in range(40)])
+    time.sleep(4)
+    before = len(claimed)
+    is_back.set()
+
+    assert {desk.end_of(answer).status for answer in answers} == {JobStatus.SUCCEEDED}
+    assert before <= 32 + 8
+    assert {desk.mind.jobs.get(PERSONAL, answer.job_id).attempts for answer in answers} == {1}
+
+
+def test_a_job_that_this_worker_forgot_is_taken_up_again(desk):
+    """Its lease is kept for what is in hand, not for everything that carries the worker's name."""
+    accepted = desk.put(OTTERS)
+    desk.mind.pipeline._lease_s = 1.5
+    with desk.mind.catalog.database.write() as connection:
+        forgotten = {"status": "running", "owner": f"{desk.mind.pipeline.owner}.deadbeef", "lease_until": time.time() + 1}
+        connection.execute(sa.update(job_table).where(job_table.c.id == accepted.job_id).values(forgotten))
+
+    assert desk.end_of(accepted).status is JobStatus.SUCCEEDED
+
+
+def test_waits_grow_and_end_with_the_outage():
+    outages = Outages()
+    error = StoreUnavailable("Away.", service="milvus")
+
+    first = outages.met(error)
+    assert outages.met(error) == first  # the same outage, met by another thread
+    assert 0 < outages.left_s <= first
+    outages._until = 0.0
+    assert outages.met(error) == 2 * first
+    for _ in range(9):
+        outages._until = 0.0
+        last = outages.met(error)
+    assert last == MAX_WAIT_S
+
+    outages.over()
+    assert outages.left_s == 0.0
+    assert not outages.are_on
