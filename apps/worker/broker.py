@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery
 from celery.schedules import crontab
@@ -57,6 +59,13 @@ def make_app(settings: Settings) -> Celery:
         beat_schedule={"reconcile": {"task": RECONCILE, "schedule": NIGHTLY, "options": {"expires": 3600}}},
         beat_schedule_filename=str(settings.data_dir / "beat-schedule"),
     )
-    if url.startswith("rediss:") and "ssl_cert_reqs" not in url:
-        app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    if url.startswith("rediss:"):
+        app.conf.broker_use_ssl = _tls(url, settings.tls_ca_file)
     return app
+
+
+def _tls(url: str, ca_file: str) -> dict[str, Any]:
+    """What the address says in redis-py's words (?ssl_ca_certs=...&ssl_cert_reqs=none), which Celery does not read there."""
+    given = {name: value for name, value in parse_qsl(urlsplit(url).query) if name.startswith("ssl_")}
+    checks = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL}.get(given.pop("ssl_cert_reqs", ""), ssl.CERT_REQUIRED)
+    return {"ssl_cert_reqs": checks} | ({"ssl_ca_certs": ca_file} if ca_file else {}) | given

@@ -195,7 +195,7 @@ class Neo4jDriver:
         tls: dict[str, Any] = {}
         if self._ca is not None:
             if not self._ca.is_file():
-                raise ConfigurationError(f"NEO4J_CA {self._ca} is not a file.", hint="Set it to a file of certificates in PEM.")
+                raise ConfigurationError(f"TLS_CA_FILE {self._ca} is not a file.", hint="Set it to a file of certificates in PEM.")
             # The driver takes an authority only where the address does not name one's trust itself.
             uri = uri.replace("+ssc://", "://").replace("+s://", "://")
             tls = {"encrypted": True, "trusted_certificates": TrustCustomCAs(str(self._ca))}
@@ -252,7 +252,7 @@ def translated(*, opening: bool = False) -> Iterator[None]:
     try:
         yield
     except neo4j.ConfigurationError as error:
-        raise ConfigurationError(f"Neo4j can't be used as it is set: {error}.", hint="Look at NEO4J_URI and NEO4J_CA.") from error
+        raise ConfigurationError(f"Neo4j can't be used as it is set: {error}.", hint="Look at NEO4J_URI and TLS_CA_FILE.") from error
     except neo4j.AuthError as error:
         refused = ConfigurationError if opening else partial(StoreUnavailable, service="neo4j")
         raise refused("Neo4j refuses NEO4J_USER and NEO4J_PASSWORD.", hint="Mend them in the environment or in .env.") from error

@@ -181,9 +181,8 @@ def _copy_indexes(tenant: TenantId, source: Store, target: Store, state: dict[st
         target.catalog.set_setting(MARKER, state)
         report("chunks", done, total)
     if not target.graph.in_catalog:
-        for one in sorted(target.catalog.sources.ids(tenant)):
-            order = [chunk.id for chunks in target.catalog.chunks.of_source(tenant, one) for chunk in chunks]
-            target.graph.arrange(tenant, one, order)
+        for sources in batched(sorted(target.catalog.sources.ids(tenant))):
+            target.graph.arrange(tenant, target.catalog.chunks.orders(tenant, sources))
     target.vectors.optimize(tenant)
 
 

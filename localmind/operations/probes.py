@@ -11,11 +11,12 @@ WORKER_SILENT_S = 30.0
 """A worker that was not seen for so long is taken for gone."""
 
 
-def ask_redis(url: str) -> str:
+def ask_redis(url: str, *, ca_file: str = "") -> str:
     """Its version. Raises StoreUnavailable."""
     import redis
 
-    client = redis.Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
+    tls = {"ssl_ca_certs": ca_file} if ca_file and url.startswith("rediss:") else {}
+    client = redis.Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, **tls)
     try:
         return str(client.info("server")["redis_version"])
     except (redis.RedisError, OSError) as error:

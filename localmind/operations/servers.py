@@ -27,16 +27,17 @@ PAGES = {
 
 def look_at_servers(mind: LocalMind, *, opened: bool) -> Iterator[Check]:
     """One check a server that is set. opened: this process has the engines open; else each is opened for the look."""
+    redis_url = mind.settings.redis_url.get_secret_value()
     looks: dict[str, Callable[[], str]] = {
         "postgresql": lambda: _look_at_postgresql(mind),
         "neo4j": lambda: f"{mind.store.graph.count_entities(PERSONAL)} entities",
         "milvus": lambda: f"{mind.store.vectors.count(PERSONAL)} vectors in {mind.settings.milvus_collection}",
         "minio": lambda: f"bucket {mind.settings.minio_bucket}, {len(list(mind.store.blobs.tenants()))} tenants",
-        "redis": lambda: f"version {probes.ask_redis(mind.settings.redis_url.get_secret_value())}",
+        "redis": lambda: f"version {probes.ask_redis(redis_url, ca_file=mind.settings.tls_ca_file)}",
         "workers": lambda: f"{probes.require_workers(mind.catalog)} at work",
     }
     engines: dict[str, Engine] = {"neo4j": mind.store.graph, "milvus": mind.store.vectors, "minio": mind.store.blobs}
-    there = {*mind.engines.names.values(), *(("redis", "workers") if mind.settings.redis_url.get_secret_value() else ())}
+    there = {*mind.engines.names.values(), *(("redis", "workers") if redis_url else ())}
     for name in (name for name in looks if name in there):
         yield _tried(name, looks[name], None if opened else engines.get(name))
     if not opened and "postgresql" in there:

@@ -158,6 +158,7 @@ def build_vectors(settings: Settings, embedder: Embedder) -> Vectors:
         model=embedder.model,
         dim=embedder.dim,
         timeout_s=settings.server_timeout_s,
+        ca=_ca(settings),
     )
 
 
@@ -176,8 +177,9 @@ def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextI
         settings.neo4j_uri,
         settings.neo4j_user,
         value_of(settings, "neo4j_password"),
+        database=settings.neo4j_database,
         pool=settings.neo4j_pool,
-        timeout_s=settings.server_timeout_s,
-        ca=_ca(settings),
+        timeout_s=settings.neo4j_timeout_s,
+        ca=_ca(settings) if "+s://" in settings.neo4j_uri else None,  # an authority of another server asks nothing of a plain bolt://
     )
     return Neo4jText(driver), Neo4jGraph(driver)

@@ -173,7 +173,7 @@ def _probes(settings: Settings, role: Role, engines: Engines, pipeline: Pipeline
     workers: Probe = partial(_require_alive, pipeline)
     if role is Role.ALONE:
         return engines.probes | {"workers": workers}
-    redis = partial(probes.ask_redis, value_of(settings, "redis_url"))
+    redis = partial(probes.ask_redis, value_of(settings, "redis_url"), ca_file=settings.tls_ca_file)
     return engines.probes | {"redis": redis, "workers": partial(probes.require_workers, engines.store.catalog)}
 
 

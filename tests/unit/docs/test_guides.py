@@ -15,7 +15,17 @@ from localmind.settings import Settings
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = sorted([*(DOCS / "guides").glob("*.md"), *(DOCS / "runbook").glob("*.md")])
 
-OTHER_NAMES = {"OLLAMA_CONTEXT_LENGTH", "SOURCE_ID", "JOB_ID", "CONVERSATION_ID", "ENTITY_ID", "MILVUS_HOST", "README", "HTTP"}
+OTHER_NAMES = {
+    "OLLAMA_CONTEXT_LENGTH",
+    "SOURCE_ID",
+    "JOB_ID",
+    "CONVERSATION_ID",
+    "ENTITY_ID",
+    "MILVUS_HOST",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "README",
+    "HTTP",
+}
 """Settings of other programs, and placeholders of the examples."""
 
 
