@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import docker
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
@@ -87,6 +89,10 @@ RECIPES = {
 }
 
 
+class NoImage(Exception):
+    """The engine has no image for a server, and no registry gives it one."""
+
+
 class Containers:
     """given: what infrastructure/stack/stack.env says."""
 
@@ -105,7 +111,7 @@ class Containers:
             container.stop()
 
     def settings(self, server: str) -> dict[str, str]:
-        """The product's settings for this server, which is started when it does not run."""
+        """The product's settings for this server, which is started when it does not run. Raises NoImage."""
         recipe = RECIPES[server]
         if server not in self._running:
             self._running[server] = self._start(server, recipe)
@@ -113,13 +119,19 @@ class Containers:
         return recipe.settings(container.get_container_host_ip(), int(container.get_exposed_port(recipe.port)), self._given)
 
     def _start(self, server: str, recipe: Recipe) -> DockerContainer:
-        container = DockerContainer(image(server, self._given)).with_exposed_ports(recipe.port, *recipe.more_ports)
-        for name, value in recipe.env.items():
-            container.with_env(name, value.format_map(self._given))
+        name = image(server, self._given)
+        container = DockerContainer(name).with_exposed_ports(recipe.port, *recipe.more_ports)
+        for variable, value in recipe.env.items():
+            container.with_env(variable, value.format_map(self._given))
         if recipe.command:
             container.with_command(recipe.command.format_map(self._given))
         container.waiting_for(recipe.ready().with_startup_timeout(180))
-        return container.start()
+        try:
+            return container.start()
+        except APIError as error:
+            if has_image(name):
+                raise
+            raise NoImage(f"the Docker engine has no {name} and cannot pull it; scripts/stack-images builds Redis and MinIO") from error
 
 
 def image(server: str, given: Mapping[str, str]) -> str:
@@ -130,12 +142,16 @@ def image(server: str, given: Mapping[str, str]) -> str:
 
 def engine_problem() -> str | None:
     """Why no container can run here; None when one can."""
-    try:
-        client = docker.from_env()
-    except DockerException as error:
-        return f"no Docker engine answers ({error})"
-    client.close()
-    return None
+    with warnings.catch_warnings():
+        # Docker's client leaves its socket open when nobody answers.
+        warnings.simplefilter("ignore", ResourceWarning)
+        problem = None
+        try:
+            docker.from_env().close()
+        except DockerException as error:
+            problem = f"no Docker engine answers: {error}"
+        gc.collect()
+    return problem
 
 
 def has_image(name: str) -> bool:
