@@ -25,6 +25,7 @@ OTHER_NAMES = {
     "PROMETHEUS_MULTIPROC_DIR",
     "README",
     "HTTP",
+    "PART_OF",
 }
 """Settings of other programs, and placeholders of the examples."""
 
