@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -154,6 +155,15 @@ class Chunks:
             for batch in batched(ids):
                 found |= set(connection.execute(sa.select(chunk.c.id).where(chunk.c.tenant == tenant, chunk.c.id.in_(batch))).scalars())
         return found
+
+    def orders(self, tenant: TenantId, sources: Collection[SourceId]) -> dict[SourceId, list[ChunkId]]:
+        """The chunks of each source in reading order, staged ones too."""
+        found: dict[SourceId, list[ChunkId]] = defaultdict(list)
+        query = sa.select(chunk.c.source_id, chunk.c.id).order_by(chunk.c.source_id, chunk.c.ordinal)
+        with self._db.read() as connection:
+            for source, id_ in connection.execute(query.where(chunk.c.tenant == tenant, chunk.c.source_id.in_(sources))):
+                found[source].append(id_)
+        return dict(found)
 
     def texts(self, tenant: TenantId, ids: Collection[ChunkId]) -> list[str]:
         """The texts of those that are there, in no order."""

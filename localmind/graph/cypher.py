@@ -74,7 +74,7 @@ CLEAR_SAID = "UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id}) REMOVE
 
 CHUNKS_THERE = "UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id}) RETURN c.id AS id"
 UNLINK = """
-MATCH (:Document {tenant: $tenant, id: $source})<-[:PART_OF]-(:Chunk)-[n:NEXT]->() WITH n LIMIT $limit
+UNWIND $sources AS source MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(:Chunk)-[n:NEXT]->() WITH n LIMIT $limit
 DELETE n RETURN count(*) AS deleted"""
 LINK = """
 UNWIND $places AS row MATCH (c:Chunk {tenant: $tenant, id: row.id}) SET c.ordinal = row.ordinal
@@ -84,17 +84,18 @@ WITH c, row MATCH (n:Chunk {tenant: $tenant, id: row.next}) MERGE (c)-[:NEXT]->(
 
 _ENTITY = "{.id, .name, .type, .description, .mentions}"
 ENTITIES_BY_ID = "UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) RETURN e" + _ENTITY + " AS e"
-# The tenant stands in the order so that it is the index's.
+# The tenant stands in the order so that it is the index's; and what is returned is not called e, or the order would be of that.
 LIST_ENTITIES = f"""
 MATCH (e:Entity)
 WHERE e.tenant = $tenant AND e.mentions <= $mentions AND (e.mentions < $mentions OR e.key > $after) AND e.key CONTAINS $key
-RETURN e{_ENTITY} AS e, e.key AS key ORDER BY e.tenant DESC, e.mentions DESC, e.key LIMIT $limit"""
+RETURN e{_ENTITY} AS found, e.key AS key ORDER BY e.tenant DESC, e.mentions DESC, e.key LIMIT $limit"""
 MOST_MENTIONED = """
 MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0
 RETURN e.id AS id, e.mentions AS mentions ORDER BY e.tenant DESC, e.mentions DESC, e.key LIMIT $limit"""
 COUNT_ENTITIES = "MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0 RETURN count(e) AS count"
-COUNT_ENTITIES_OF_SOURCE = """
-MATCH (:Document {tenant: $tenant, id: $source})<-[:PART_OF]-(:Chunk)-[:MENTIONS]->(e:Entity) RETURN count(DISTINCT e) AS count"""
+COUNT_ENTITIES_OF_SOURCES = """
+UNWIND $sources AS source MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(:Chunk)-[:MENTIONS]->(e:Entity)
+RETURN source, count(DISTINCT e) AS count"""
 ORPHANS = """
 MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions IS NOT NULL AND NOT EXISTS { (e)<-[:MENTIONS]-() } RETURN e.id AS id"""
 NEXT_TENANT = """
@@ -111,6 +112,12 @@ RETURN c.id AS id, c.source_id AS source ORDER BY c.id LIMIT $limit"""
 ALL_CHUNK_KEYS = """
 MATCH (c:Chunk) WHERE c.tenant = $tenant AND c.id > $after
 RETURN c.id AS id, c.source_id AS source ORDER BY c.tenant, c.id LIMIT $limit"""
+WEIGHED_ENTITIES = """
+CALL () {
+    MATCH (t:Entity) WHERE t.tenant = $tenant AND t.mentions > 0
+    RETURN t.mentions AS top ORDER BY t.tenant DESC, t.mentions DESC LIMIT 1
+}
+UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) RETURN e.id AS id, e.mentions AS mentions, top ORDER BY mentions, id"""
 CHUNKS_OF_ENTITY = """
 MATCH (:Entity {tenant: $tenant, id: $entity})<-[m:MENTIONS]-(c:Chunk)
 RETURN c.id AS id ORDER BY m.weight DESC, id LIMIT $limit"""

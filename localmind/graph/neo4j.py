@@ -68,13 +68,18 @@ class Neo4jGraph:
             batch = last[at : at + CHUNKS_A_WRITE]
             self._driver.write(lambda tx: replace(tx, tenant, batch))  # noqa: B023 - runs before the next round
 
-    def arrange(self, tenant: TenantId, source: SourceId, ids: Sequence[ChunkId]) -> None:
+    def arrange(self, tenant: TenantId, orders: Mapping[SourceId, Sequence[ChunkId]]) -> None:
         """Draws NEXT anew. A kill in between leaves a chain with a gap, which the next arrangement closes."""
-        while self._changed(cypher.UNLINK, tenant=tenant, source=source, limit=LINKS_A_WRITE):
+        while self._changed(cypher.UNLINK, tenant=tenant, sources=list(orders), limit=LINKS_A_WRITE):
             pass
-        there = {row["id"] for batch in batches(ids) for row in self._driver.rows(cypher.CHUNKS_THERE, tenant=tenant, ids=batch)}
-        order = [id_ for id_ in ids if id_ in there]
-        places = [{"id": id_, "ordinal": n, "next": after} for n, (id_, after) in enumerate(zip(order, [*order[1:], None], strict=True))]
+        asked = [id_ for ids in orders.values() for id_ in ids]
+        there = {row["id"] for batch in batches(asked) for row in self._driver.rows(cypher.CHUNKS_THERE, tenant=tenant, ids=batch)}
+        places: list[dict[str, object]] = []
+        for ids in orders.values():
+            order = [id_ for id_ in ids if id_ in there]
+            places += (
+                {"id": id_, "ordinal": n, "next": after} for n, (id_, after) in enumerate(zip(order, [*order[1:], None], strict=True))
+            )
         for at in range(0, len(places), LINKS_A_WRITE):
             self._run(cypher.LINK, tenant=tenant, places=places[at : at + LINKS_A_WRITE])
 
@@ -119,8 +124,8 @@ class Neo4jGraph:
             return ListPage(())
         mentions, after = cursors.decode(cursor, int, str) if cursor else (2**31 - 1, "")
         rows = self._driver.rows(cypher.LIST_ENTITIES, tenant=tenant, mentions=mentions, after=after, key=key, limit=limit + 1)
-        next_cursor = cursors.encode(rows[limit - 1]["e"]["mentions"], rows[limit - 1]["key"]) if len(rows) > limit else None
-        return ListPage(tuple(_entity(row["e"]) for row in rows[:limit]), next_cursor)
+        next_cursor = cursors.encode(rows[limit - 1]["found"]["mentions"], rows[limit - 1]["key"]) if len(rows) > limit else None
+        return ListPage(tuple(_entity(row["found"]) for row in rows[:limit]), next_cursor)
 
     def get(self, tenant: TenantId, ids: Sequence[EntityId]) -> list[Entity]:
         found: dict[EntityId, Entity] = {}
@@ -134,9 +139,12 @@ class Neo4jGraph:
         known = {item.id: item for item in self.get(tenant, list(dict.fromkeys(ids.values())))}
         return {name: known[id_] for name, id_ in ids.items() if id_ in known}
 
-    def count_entities(self, tenant: TenantId, *, source: SourceId | None = None) -> int:
-        statement = cypher.COUNT_ENTITIES if source is None else cypher.COUNT_ENTITIES_OF_SOURCE
-        return int(self._driver.rows(statement, tenant=tenant, source=source)[0]["count"])
+    def count_entities(self, tenant: TenantId) -> int:
+        return int(self._driver.rows(cypher.COUNT_ENTITIES, tenant=tenant)[0]["count"])
+
+    def entities_of(self, tenant: TenantId, sources: Sequence[SourceId]) -> Mapping[SourceId, int]:
+        rows = self._driver.rows(cypher.COUNT_ENTITIES_OF_SOURCES, tenant=tenant, sources=ids_in(sources))
+        return {SourceId(row["source"]): int(row["count"]) for row in rows}
 
     def orphans(self, tenant: TenantId) -> list[EntityId]:
         return [EntityId(row["id"]) for row in self._driver.rows(cypher.ORPHANS, tenant=tenant)]
@@ -150,13 +158,13 @@ class Neo4jGraph:
         asked = ids_in(list(weights))
         if limit < 1 or not asked or (where is not None and not where.source_ids):
             return []
-        counts = {item.id: item.mentions for item in self.get(tenant, asked)}
-        if not counts:
+        known = self._driver.rows(cypher.WEIGHED_ENTITIES, tenant=tenant, ids=asked)
+        if not known:
             return []
-        top = self._driver.rows(cypher.MOST_MENTIONED, tenant=tenant, limit=1)[0]["mentions"]
-        ordered = sorted(counts.items(), key=lambda item: (item[1], item[0]))
-        counted = {id_: {"id": id_, "weight": damped(weights[id_], mentions=count, top=top)} for id_, count in ordered}
-        read, looked_up = plan(ordered, rows=ROWS_READ)
+        counted = {
+            row["id"]: {"id": row["id"], "weight": damped(weights[row["id"]], mentions=row["mentions"], top=row["top"])} for row in known
+        }
+        read, looked_up = plan([(row["id"], row["mentions"]) for row in known], rows=ROWS_READ)
         by_hub = not read
         if by_hub:
             read, looked_up = looked_up[:1], looked_up[1:]

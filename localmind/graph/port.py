@@ -45,8 +45,8 @@ class Graph(Protocol):
     def write(self, tenant: TenantId, said: Sequence[ChunkExtraction]) -> None:
         """Replace what these chunks, of any sources, say."""
 
-    def arrange(self, tenant: TenantId, source: SourceId, ids: Sequence[ChunkId]) -> None:
-        """The source's chunks in reading order, before they appear; nothing to do where the catalog has the order."""
+    def arrange(self, tenant: TenantId, orders: Mapping[SourceId, Sequence[ChunkId]]) -> None:
+        """Each source's chunks in reading order, before they appear; nothing to do where the catalog has the order."""
 
     def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
         """Take back what these chunks said. Unknown ids are ignored."""
@@ -78,7 +78,10 @@ class Graph(Protocol):
     def subgraph(self, tenant: TenantId, *, center: EntityId | None = None, limit: int = 100) -> Subgraph:
         """The most mentioned entities (around the centre, if one is given) and the relations among them."""
 
-    def count_entities(self, tenant: TenantId, *, source: SourceId | None = None) -> int: ...
+    def count_entities(self, tenant: TenantId) -> int: ...
+
+    def entities_of(self, tenant: TenantId, sources: Sequence[SourceId]) -> Mapping[SourceId, int]:
+        """How many entities each source names; those that name none may lack."""
 
     def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
         """Every chunk that mentions anything, in batches: for reconcile."""

@@ -141,7 +141,7 @@ class SqlGraph:
         if rows:
             connection.exec_driver_sql(statement if self._db.is_sqlite else statement.replace("?", "%s"), rows)
 
-    def arrange(self, tenant: TenantId, source: SourceId, ids: Sequence[ChunkId]) -> None:
+    def arrange(self, tenant: TenantId, orders: Mapping[SourceId, Sequence[ChunkId]]) -> None:
         """The catalog's rows have the order."""
 
     def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
@@ -207,10 +207,12 @@ class SqlGraph:
         known = {item.id: item for item in self.get(tenant, list(dict.fromkeys(ids.values())))}
         return {name: known[id_] for name, id_ in ids.items() if id_ in known}
 
-    def count_entities(self, tenant: TenantId, *, source: SourceId | None = None) -> int:
-        if source is None:
-            return int(self._read(sql.COUNT_ENTITIES, tenant=tenant)[0][0])
-        return int(self._read(sql.COUNT_ENTITIES_OF_SOURCE, tenant=tenant, source=source)[0][0])
+    def count_entities(self, tenant: TenantId) -> int:
+        return int(self._read(sql.COUNT_ENTITIES, tenant=tenant)[0][0])
+
+    def entities_of(self, tenant: TenantId, sources: Sequence[SourceId]) -> Mapping[SourceId, int]:
+        rows = self._read(sql.COUNT_ENTITIES_OF_SOURCES, tenant=tenant, sources=_ids(sources))
+        return {SourceId(row.source_id): int(row.entities) for row in rows}
 
     def orphans(self, tenant: TenantId) -> list[EntityId]:
         return [EntityId(row.id) for row in self._read(sql.ORPHANS, tenant=tenant)]

@@ -123,9 +123,10 @@ ORDER BY mentions DESC, key LIMIT :limit"""
 MOST_MENTIONED = "SELECT pk FROM entity WHERE tenant = :tenant ORDER BY mentions DESC, key LIMIT :limit"
 
 COUNT_ENTITIES = "SELECT COUNT(*) FROM entity WHERE tenant = :tenant"
-COUNT_ENTITIES_OF_SOURCE = """
-SELECT COUNT(DISTINCT m.entity_pk) FROM chunk AS c JOIN mention AS m ON m.chunk_pk = c.pk
-WHERE c.tenant = :tenant AND c.source_id = :source"""
+COUNT_ENTITIES_OF_SOURCES = """
+SELECT c.source_id, COUNT(DISTINCT m.entity_pk) AS entities
+FROM TEXTS(:sources) AS asked CROSS JOIN chunk AS c JOIN mention AS m ON m.chunk_pk = c.pk
+WHERE c.source_id = asked.value AND c.tenant = :tenant GROUP BY c.source_id"""
 # A mention whose chunk is gone is none.
 ORPHANS = """
 SELECT e.id FROM entity AS e WHERE e.tenant = :tenant AND NOT EXISTS (

@@ -117,7 +117,8 @@ class Enrich:
                 "stage": Stage.EXTRACT,
                 "retryable": True,
             }
-        count = self._store.graph.count_entities(job.tenant, source=job.source_id)
+        assert job.source_id is not None
+        count = self._store.graph.entities_of(job.tenant, [job.source_id]).get(job.source_id, 0)
         with self._store.catalog.database.write():
             self._store.catalog.sources.update_revision([{"source_id": job.source_id, "version": job.version, "entities": count}])
             self._store.catalog.jobs.finish([job], JobStatus.SUCCEEDED, error=error)

@@ -175,9 +175,8 @@ class Maintenance:
     def _arrange(self, tenant: TenantId) -> None:
         """Draw the reading order where the graph keeps one of its own."""
         if not self._store.graph.in_catalog:
-            for source in sorted(self._catalog.sources.ids(tenant)):
-                order = [chunk.id for chunks in self._catalog.chunks.of_source(tenant, source) for chunk in chunks]
-                self._store.graph.arrange(tenant, source, order)
+            for batch in batched(sorted(self._catalog.sources.ids(tenant))):
+                self._store.graph.arrange(tenant, self._catalog.chunks.orders(tenant, batch))
 
     def stats(self, tenant: TenantId) -> Stats:
         return Stats(

@@ -125,7 +125,7 @@ class Sources:
         source = self._catalog.sources.get(tenant, source_id)
         try:
             vectors = self._vectors.count(tenant, source=source_id)
-            entities = self._graph.count_entities(tenant, source=source_id)
+            entities = self._graph.entities_of(tenant, [source_id]).get(source_id, 0)
         except Unavailable as error:
             return replace(source, notes=(*source.notes, f"{error.message} The counts are incomplete."))
         if source.status is SourceStatus.READY and vectors < source.chunks:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -104,11 +105,9 @@ class Store:
             by_tenant[item.work.job.tenant].append(at)
         for tenant, places in by_tenant.items():
             assert vectors is not None
-            keys = [ChunkKey(items[at].chunk.id, items[at].chunk.source_id) for at in places]
-            store = self.vectors.write if again else self.vectors.append
-            store(tenant, keys, vectors[places] if len(places) < len(items) else vectors)
-            self._index(tenant, [items[at] for at in places], in_catalog=False)
-        entities = {} if self.graph.in_catalog else {work: self._arrange(work) for work in finished}
+            batch = [items[at] for at in places]
+            self._write_outside(tenant, batch, vectors[places] if len(places) < len(items) else vectors, again=again)
+        entities = None if self.graph.in_catalog else self._arrange(finished)
         with self.catalog.database.write():
             self._confirm(jobs)
             for tenant, places in by_tenant.items():
@@ -116,7 +115,19 @@ class Store:
                 self.catalog.chunks.stage(tenant, [(item.chunk, item.work.job.version) for item in batch])
                 self._index(tenant, batch, in_catalog=True)
             self.catalog.jobs.progress([(work.job, work.stage, work.progress) for work in writing], got_on=True)
-            self._show(finished, entities, enrich=enrich)
+            self._show(finished, self._count_entities(finished) if entities is None else entities, enrich=enrich)
+
+    def _write_outside(self, tenant: TenantId, items: Sequence[Written], vectors: NDArray[np.float32], *, again: bool) -> None:
+        """Into the indexes outside the catalog: vectors beside text and graph where both wait for a server of their own."""
+        keys = [ChunkKey(item.chunk.id, item.chunk.source_id) for item in items]
+        store = self.vectors.write if again else self.vectors.append
+        if self.text.in_catalog and self.graph.in_catalog:
+            store(tenant, keys, vectors)
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="ingest-vectors") as beside:
+            stored = beside.submit(store, tenant, keys, vectors)
+            self._index(tenant, items, in_catalog=False)
+            stored.result()
 
     def _confirm(self, jobs: Sequence[Job]) -> None:
         lost = {job.id for job in jobs} - self.catalog.jobs.confirm(jobs)
@@ -130,15 +141,23 @@ class Store:
         if self.graph.in_catalog is in_catalog:
             self.graph.write(tenant, [ChunkExtraction(item.chunk.source_id, item.chunk.id, item.extraction) for item in items])
 
-    def _arrange(self, work: Work) -> int:
-        """Tell a graph outside the catalog the reading order; returns how many entities it knows of the source."""
-        tenant, source = work.job.tenant, work.revision.source_id
-        if not work.places:
-            return 0
-        self.graph.arrange(tenant, source, sorted(work.places, key=lambda key: work.places[key].ordinal))
-        return self.graph.count_entities(tenant, source=source)
+    def _arrange(self, works: Sequence[Work]) -> dict[SourceId, int]:
+        """Tell a graph outside the catalog the reading orders; returns how many entities it knows of each source."""
+        orders: dict[TenantId, dict[SourceId, list[ChunkId]]] = defaultdict(dict)
+        for work in works:
+            if work.places:
+                orders[work.job.tenant][work.revision.source_id] = sorted(work.places, key=lambda key: work.places[key].ordinal)
+        for tenant, of_sources in orders.items():
+            self.graph.arrange(tenant, of_sources)
+        return self._count_entities(works)
 
-    def _show(self, works: Sequence[Work], entities: Mapping[Work, int], *, enrich: bool) -> None:
+    def _count_entities(self, works: Sequence[Work]) -> dict[SourceId, int]:
+        sources: dict[TenantId, list[SourceId]] = defaultdict(list)
+        for work in works:
+            sources[work.job.tenant].append(work.revision.source_id)
+        return {source: count for tenant, ids in sources.items() for source, count in self.graph.entities_of(tenant, ids).items()}
+
+    def _show(self, works: Sequence[Work], entities: Mapping[SourceId, int], *, enrich: bool) -> None:
         """The one step in which versions appear; a job is over unless something of the old version is left to clear."""
         sources = self.catalog.sources
         for work in works:
@@ -148,15 +167,16 @@ class Store:
             if work.title != work.revision.title:
                 sources.update(tenant, source, title=work.title)
         sources.show([(work.revision.source_id, work.job.version) for work in works])
-        sources.update_revision([self._facts(work, entities.get(work), enrich=enrich) for work in works if not work.is_resumed])
+        sources.update_revision(
+            [self._facts(work, entities.get(work.revision.source_id, 0), enrich=enrich) for work in works if not work.is_resumed]
+        )
         self.catalog.jobs.finish([w.job for w in works if not (enrich or self.has_leftovers(w))], JobStatus.SUCCEEDED)
 
-    def _facts(self, work: Work, entities: int | None, *, enrich: bool) -> dict[str, Any]:
-        document, source = work.document, work.revision.source_id
-        if entities is None:
-            entities = self.graph.count_entities(work.job.tenant, source=source) if work.places else 0
+    @staticmethod
+    def _facts(work: Work, entities: int, *, enrich: bool) -> dict[str, Any]:
+        document = work.document
         return {
-            "source_id": source,
+            "source_id": work.revision.source_id,
             "version": work.job.version,
             "pages": len(document.pages) or None,
             "chars": len(document.text),

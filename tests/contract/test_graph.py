@@ -321,7 +321,7 @@ def test_another_tenant_sees_and_changes_nothing(store: Store) -> None:
     assert graph.mentions(OTHER, ada, limit=10) == []
     assert graph.path(OTHER, ada, babbage) is None
     assert graph.subgraph(OTHER, center=ada).entities == ()
-    assert graph.count_entities(OTHER, source=REPORT) == 0
+    assert graph.entities_of(OTHER, [REPORT]).get(REPORT, 0) == 0
     assert [[key.chunk_id for key in batch] for batch in graph.keys(OTHER)] == [["o1"]]
     graph.clear(OTHER)
     assert names(graph) == {"Ada": 1, "Babbage": 1}
@@ -370,8 +370,8 @@ def test_tenants_are_those_with_entities(store: Store) -> None:
 
 def test_an_arrangement_changes_nothing_that_is_said(store: Store) -> None:
     write(store, {"c1": says("Ada"), "c2": says("Ada")})
-    store.graph.arrange(ACME, REPORT, [ChunkId("c2"), ChunkId("c1")])
-    store.graph.arrange(ACME, REPORT, [ChunkId("c1"), ChunkId("c2")])
+    store.graph.arrange(ACME, {REPORT: [ChunkId("c2"), ChunkId("c1")]})
+    store.graph.arrange(ACME, {REPORT: [ChunkId("c1"), ChunkId("c2")]})
     assert names(store.graph) == {"Ada": 2}
 
 
@@ -428,8 +428,8 @@ def test_entities_are_counted_by_source(store: Store) -> None:
     write(store, {"c1": says("Ada", "Babbage"), "c2": says("Ada")})
     write(store, {"c3": says("Ada", "Zuse")}, source=MEMO)
     assert store.graph.count_entities(ACME) == 3
-    assert store.graph.count_entities(ACME, source=REPORT) == 2
-    assert store.graph.count_entities(ACME, source=SourceId("unknown")) == 0
+    counts = store.graph.entities_of(ACME, [REPORT, MEMO, SourceId("unknown")])
+    assert (counts[REPORT], counts[MEMO], counts.get(SourceId("unknown"), 0)) == (2, 2, 0)
 
 
 def test_chunk_ids_gives_every_chunk_that_mentions_something_once(store: Store) -> None:

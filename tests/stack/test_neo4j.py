@@ -166,10 +166,10 @@ def test_chunks_hang_together_in_reading_order(neo4j: Neo4jDriver, graph: Neo4jG
         return [(row[0], row[1]) for row in rows]
 
     text.write(tenant, [titled(f"c{n}", f"part {n}", n) for n in range(4)])
-    graph.arrange(tenant, SOURCE, [ChunkId(id_) for id_ in ("c0", "c1", "c2", "c3")])
+    graph.arrange(tenant, {SOURCE: [ChunkId(id_) for id_ in ("c0", "c1", "c2", "c3")]})
     assert chain() == [("c0", "c1"), ("c1", "c2"), ("c2", "c3")]
     for _ in range(2):
-        graph.arrange(tenant, SOURCE, [ChunkId(id_) for id_ in ("c3", "gone", "c1")])
+        graph.arrange(tenant, {SOURCE: [ChunkId(id_) for id_ in ("c3", "gone", "c1")]})
         assert chain() == [("c3", "c1")]
 
 
