@@ -215,12 +215,12 @@ def create(connection: Connection, name: str, made: Made, *, timeout_s: float | 
     )
 
 
-def load(connection: Connection, name: str, *, timeout_s: float | None = None) -> None:
-    """Index it, where it has none, and wait until it can be searched."""
+def load(connection: Connection, name: str, *, timeout_s: float | None = None, wait: bool = True) -> None:
+    """Index it, where it has none, and have it loaded; wait until it can be searched."""
     index = _import_client().prepare_index_params()
     index.add_index("vector", index_type="HNSW", metric_type="COSINE", params=HNSW)
     connection.call("create_index", name, index, sync=False, timeout_s=timeout_s)  # what is written is searched meanwhile
-    connection.call("load_collection", name, timeout_s=timeout_s)
+    connection.call("load_collection", name, timeout_s=timeout_s, _async=not wait)
 
 
 # --- errors
@@ -255,7 +255,7 @@ def _translated() -> Iterator[None]:
 def _meaning(code: Any, reason: str) -> LocalMindError:
     told = f"{code} {reason}".lower()
     short = reason.splitlines()[0][:200].rstrip(". ") if reason else str(code)
-    if code in NOT_LOADED or "collection not loaded" in told:
+    if code in NOT_LOADED or "collection not loaded" in told or "wait for loading" in told or "wait_for_loading" in told:
         return NotLoaded(f"Milvus has not loaded the collection: {short}.", service="milvus")
     if code == NOT_THERE or "collection not found" in told:
         return Missing(f"Milvus has no such collection: {short}.", service="milvus")

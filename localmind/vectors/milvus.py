@@ -80,7 +80,7 @@ class MilvusVectors:
         self._ready = False
 
     def open(self) -> None:
-        self._prepare(self._timeout_s)
+        self._prepare(self._timeout_s, wait=True)
 
     def close(self) -> None:
         self._ready = False
@@ -140,6 +140,7 @@ class MilvusVectors:
             anns_field="vector",
             consistency_level="Bounded",
             timeout_s=min(SEARCH_S, self._timeout_s),
+            wait=False,
         )[0]
         best = {_chunk(hit["id"]): round(float(hit["distance"]), DECIMALS) for hit in hits}
         return [ScoredChunk(chunk, score) for chunk, score in best.items()]
@@ -194,15 +195,22 @@ class MilvusVectors:
 
     # --- calls
 
-    def _call(self, method: str, *, timeout_s: float | None = None, **kwargs: Any) -> Any:
-        """The collection may be gone: another process has made room for another model, or the server has lost its data."""
-        self._prepare(timeout_s or self._timeout_s)
+    def _call(self, method: str, *, timeout_s: float | None = None, wait: bool = True, **kwargs: Any) -> Any:
+        """The collection may be gone: another process has made room for another model, or the server has lost its data.
+
+        wait: until it is loaded, which takes a server that was killed half a minute; else StoreUnavailable meanwhile.
+        """
+        self._prepare(timeout_s or self._timeout_s, wait=wait)
         try:
             return self._connection.call(method, self._collection, timeout_s=timeout_s, **kwargs)
         except Missing:
             self._ready = False
-            self._prepare(timeout_s or self._timeout_s)
+        self._prepare(timeout_s or self._timeout_s, wait=wait)
+        try:
             return self._connection.call(method, self._collection, timeout_s=timeout_s, **kwargs)
+        except Missing:
+            self._ready = False
+            raise
 
     def _call_any_model(self, method: str, **kwargs: Any) -> Any:
         """None where there is no collection; does not look what the collection was made for."""
@@ -221,22 +229,22 @@ class MilvusVectors:
 
     # --- the collection
 
-    def _prepare(self, timeout_s: float) -> None:
-        """Whoever finds the collection not ready makes it so; others wait so long at most."""
+    def _prepare(self, timeout_s: float, *, wait: bool) -> None:
+        """Whoever finds the collection not ready makes it so; others wait for that, or are told."""
         if self._ready:
             return
-        if not self._making.acquire(timeout=timeout_s):
+        if not self._making.acquire(timeout=timeout_s if wait else 0):
             raise StoreUnavailable("The collection in Milvus is not loaded yet.", service="milvus")
         try:
             for _ in range(TRIES):
-                self._ready = self._ready or self._made(timeout_s)
+                self._ready = self._ready or self._made(timeout_s, wait=wait)
                 if self._ready:
                     return
         finally:
             self._making.release()
         raise StoreUnavailable("The collection in Milvus is being changed by another process.", service="milvus")
 
-    def _made(self, timeout_s: float) -> bool:
+    def _made(self, timeout_s: float, *, wait: bool) -> bool:
         """Makes or checks the collection. False where another process got in between."""
         mine = Made(SCHEMA_VERSION, self._model, self._dim)
         try:
@@ -246,7 +254,7 @@ class MilvusVectors:
                 there = None
             if there is None:
                 create(self._connection, self._collection, mine, timeout_s=timeout_s)
-            load(self._connection, self._collection, timeout_s=timeout_s)
+            load(self._connection, self._collection, timeout_s=timeout_s, wait=wait)
             there = describe(self._connection, self._collection, timeout_s=timeout_s)
         except Missing:
             return False
