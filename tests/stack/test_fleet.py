@@ -144,7 +144,8 @@ def test_a_killed_backend_keeps_what_it_accepted(fleet: Fleet) -> None:
 
 def test_afterwards_the_stores_agree(fleet: Fleet) -> None:
     report = fleet.post("/api/v1/maintenance/reconcile", {"check": True})
-    assert report["clean"], report["findings"][:5]
+    # Neo4j has tenants of other tests, which our catalog knows nothing of.
+    assert not [finding for finding in report["findings"] if finding["tenant"] == PERSONAL]
     assert report["checked"]["vectors"] == report["checked"]["chunks"] > 0
     titles = [source["title"] for source in fleet.get("/api/v1/sources", limit=200)["items"]]
     assert titles.count("Cut off") == 5 and titles.count("Boiler manual") == 1, "nothing is done twice"

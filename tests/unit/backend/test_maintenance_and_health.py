@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from apps.backend import service
 from apps.backend.app import create_app
-from localmind.errors import CorruptIndex
+from apps.backend.service import Service, State
+from localmind.errors import CorruptIndex, StoreUnavailable
 from localmind.settings import Settings
 from tests.unit.backend.asking import problem_of, wait_until_ready
 
@@ -77,12 +80,12 @@ class Slow:
         self.settings = settings
         self.go_on = threading.Event()
         self.closed = False
-        self._error = error
+        self.error = error
 
     def open(self) -> None:
         assert self.go_on.wait(20)
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
 
     def close(self) -> None:
         self.closed = True
@@ -121,6 +124,34 @@ def test_a_product_that_does_not_open_tells_why_at_every_call(settings: Settings
         assert client.get("/health").json()["status"] == "unhealthy"
         assert problem_of(client.get("/api/v1/sources"), 503)["detail"] == "The vectors are damaged. Run `localmind rebuild`."
     assert not mind.closed
+
+
+def test_a_server_that_is_not_there_yet_is_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "RETRY_S", 0.01)
+    mind = Slow(settings, StoreUnavailable("PostgreSQL does not answer.", service="postgresql"))
+    mind.go_on.set()
+    with serving(mind) as client:
+        held: Service = client.app.state.service  # type: ignore[attr-defined]
+        assert eventually(lambda: held.missing == ["postgresql"])
+        assert client.get("/health").json()["services"] == {"postgresql": "unhealthy"}
+        assert "PostgreSQL" in problem_of(client.get("/api/v1/sources"), 503)["detail"]
+        mind.error = None
+        assert held.wait(20) and held.state is State.READY and held.missing == []
+
+
+def test_a_command_does_not_wait_for_a_server(settings: Settings) -> None:
+    mind = Slow(settings, StoreUnavailable("PostgreSQL does not answer.", service="postgresql"))
+    mind.go_on.set()
+    app = create_app(mind=mind, patient=False)  # type: ignore[arg-type]
+    with TestClient(app, base_url="http://127.0.0.1"):
+        assert app.state.service.wait(20) and app.state.service.state is State.FAILED
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return held
 
 
 def test_an_unforeseen_failure_tells_no_internals(settings: Settings) -> None:
