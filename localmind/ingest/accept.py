@@ -6,9 +6,11 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from localmind.catalog.jobs import BULK, INTERACTIVE
 from localmind.catalog.sources import Revision
@@ -19,6 +21,12 @@ from localmind.model import Accepted, BlobKey, JobStatus, SourceId, SourceStatus
 
 MAX_NAME, MAX_TITLE, MAX_URI, MAX_TAG, MAX_TAGS = 255, 500, 2000, 100, 50
 """Characters of a name, a title, a uri (its bytes: PostgreSQL's indexes take 2,700) and a tag; tags of a source."""
+
+STORING = 8
+"""Files of one call that are stored beside each other."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 UNFETCHED = BlobKey("")
 """Stands for the content of a URL that a worker has yet to fetch."""
@@ -61,7 +69,7 @@ class Accept:
         for item in items:  # all of them first: what is refused leaves no blob behind
             check(item)
         with self._gate.shared():
-            stored = [self._store(tenant, item) for item in items]
+            stored = beside_each_other(partial(self._store, tenant), items)
             with self._catalog.alone(tenant):
                 answers = self._commit(tenant, stored, BULK if bulk else INTERACTIVE)
                 self._keep_blobs(tenant, stored)
@@ -92,10 +100,13 @@ class Accept:
 
     def _keep_blobs(self, tenant: TenantId, stored: Sequence[_Stored]) -> None:
         """Inside the commit: a delete may have removed a blob since we stored it, as the last one that needed it."""
-        for item in stored:
+
+        def keep(item: _Stored) -> None:
             if item.incoming.data is not None and not self._blobs.exists(tenant, item.blob_key):
                 item.incoming.data.seek(0)
                 self._blobs.put(tenant, item.incoming.data)
+
+        beside_each_other(keep, stored)
 
     def _store(self, tenant: TenantId, incoming: Incoming) -> _Stored:
         if incoming.data is None:
@@ -175,6 +186,14 @@ class Accept:
             self._catalog.jobs.requeue(tenant, source.job_id)
             return Accepted(source.id, source.job_id, JobStatus.QUEUED.value, duplicate=True)
         return Accepted(source.id, source.job_id, source.status.value, duplicate=True)
+
+
+def beside_each_other(action: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """The results in order: each call waits for a disk or a server."""
+    if len(items) < 2:
+        return [action(item) for item in items]
+    with ThreadPoolExecutor(min(STORING, len(items))) as pool:
+        return list(pool.map(action, items))
 
 
 def check(incoming: Incoming) -> None:
