@@ -16,6 +16,9 @@ from localmind.text.words import indexable
 LONGEST_WORD = 100
 """Longer ones are cut, here and in queries: what is longer is no word, and engines cut it somewhere else."""
 
+SHORTEST_STEMMED = 3
+"""As in FTS5: nothing would be left of "s"."""
+
 _PLAIN = re.compile(r"[a-z0-9]+")
 _ACCENTS = re.compile("(?<=[a-z\u0370-\u03ff])[\u0300-\u036f]+")
 
@@ -33,7 +36,7 @@ def stem(word: str) -> str:
     if not word.isascii():
         word = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", word)))
     word = word[:LONGEST_WORD]
-    return _stemmer().stemWord(word) if word.isascii() else word
+    return _stemmer().stemWord(word) if word.isascii() and len(word) >= SHORTEST_STEMMED else word
 
 
 class _Spaces(dict[int, int | str]):
