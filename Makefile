@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes
 
-.PHONY: run test test-integration lint types lock bench clean
+.PHONY: run test test-integration test-stack lint types lock bench clean
 
 run: $(VENV)/.run
 	@$(BIN)/localmind serve
@@ -14,6 +14,10 @@ test: $(VENV)/.dev
 
 test-integration: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/integration $(ARGS)
+
+# On the real servers: scripts/stack starts what does not run, and stops it again. STACK=testcontainers: in a Docker engine instead.
+test-stack: $(VENV)/.dev
+	$(if $(filter testcontainers,$(STACK)),STACK=$(STACK),$(BIN)/python scripts/stack run) $(BIN)/python -m pytest -m stack tests/contract tests/stack $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 
@@ -73,6 +74,8 @@ def _env(config: Config, _: argparse.Namespace) -> None:
 def _run(config: Config, arguments: argparse.Namespace) -> int:
     """The command's exit code. What was down before is down again after it."""
     before = {state.name for state in running.states(config) if state.up}
+    # An end by SIGTERM goes through `finally` too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         running.up(config, list(ENGINES), _say)
         # Whoever asks for the servers by this command wants a failure, not a skip, when one is away.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,9 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
+from apps.backend.app import create_app
 from localmind.graph.neo4j import Neo4jGraph
 from localmind.model import PERSONAL
+from localmind.settings import Settings
 from localmind.text.neo4j import Neo4jText
 from tests.milvus_server import vectors_of
 from tests.neo4j_server import driver_of
@@ -162,3 +166,19 @@ def test_a_stopped_worker_gives_its_jobs_back_at_once(fleet: Fleet) -> None:
 
 def children(process: Process) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def test_a_milvus_that_hangs_slows_nothing_and_hides_no_other(fleet: Fleet, servers: dict[str, str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        changes = {"redis_url": fleet.redis.url, "milvus_uri": f"http://127.0.0.1:{silent.getsockname()[1]}", "data_dir": str(tmp_path)}
+        values = {name.lower(): value for name, value in servers.items()} | changes
+        settings = Settings(_env_file=None, web=False, seed_guides=False, log_level="ERROR", **values)  # type: ignore[call-arg,arg-type]
+        with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+            assert client.app.state.service.wait(60)  # type: ignore[attr-defined]
+            began = time.monotonic()
+            health = client.get("/health").json()
+            assert time.monotonic() - began < 1
+            assert health["status"] == "degraded"
+            assert [name for name, state in health["services"].items() if state != "healthy"] == ["milvus"]
+            assert client.get("/readyz").status_code == 200
+            assert client.post("/api/v1/search", json={"query": "valve"}).json()["degraded"] == ["vector"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import multiprocessing
+import ssl
+import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -283,6 +288,68 @@ def test_a_schema_of_a_newer_version_is_refused(stack: Mapping[str, str], monkey
     monkeypatch.setattr("localmind.neo4j.schema.SCHEMA", 0)
     with pytest.raises(ConfigurationError, match="newer"):
         driver_of(stack).open()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that is its own authority, and its key beside it."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    named = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "ca.pem"]
+    subprocess.run([*made, *named], check=True, capture_output=True)
+    return folder / "ca.pem"
+
+
+@pytest.fixture
+def tls_port(stack: Mapping[str, str], certificate: Path) -> Iterator[int]:
+    """A port that speaks TLS, with Neo4j behind it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port_of(stack))
+        await asyncio.gather(relay(reader, far_writer), relay(far_reader, writer))
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # a client that does not trust us hangs up
+    server = loop.run_until_complete(asyncio.start_server(accept, "127.0.0.1", 0, ssl=context))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield server.sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(server.close)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.close()
+
+
+@pytest.mark.parametrize("scheme", ["bolt", "bolt+s"])
+def test_a_certificate_of_an_authority_of_ones_own_is_trusted(
+    stack: Mapping[str, str], tls_port: int, certificate: Path, scheme: str
+) -> None:
+    driver = driver_of({**stack, "NEO4J_URI": f"{scheme}://127.0.0.1:{tls_port}"}, ca=certificate)
+    driver.open()
+    driver.ping()
+    driver.close()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(stack: Mapping[str, str], tls_port: int) -> None:
+    with pytest.raises((ConfigurationError, StoreUnavailable)):
+        driver_of({**stack, "NEO4J_URI": f"bolt+s://127.0.0.1:{tls_port}"}).open()
+
+
+def test_an_authority_that_is_no_file_is_a_wrong_setting(stack: Mapping[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="TLS_CA_FILE"):
+        driver_of(stack, ca=tmp_path / "nothing.pem").open()
 
 
 # --- connections
