@@ -26,7 +26,7 @@ ON CREATE SET r.description = row.description, r.weight = row.weight, r.chunks =
 ON MATCH SET r.weight = r.weight + row.weight, r.chunks = r.chunks + row.chunks,
     r.description = CASE WHEN size(row.description) > size(r.description) THEN row.description ELSE r.description END"""
 INSERT_MENTIONS = """
-UNWIND $chunks AS row MATCH (c:Chunk {tenant: $tenant, id: row.id}) SET c.said = row.said
+UNWIND $chunks AS row MATCH (c:Chunk {tenant: $tenant, id: row.id}) SET c.said = row.said, c.named = size(row.mentions)
 WITH c, row UNWIND row.mentions AS mention MATCH (e:Entity {tenant: $tenant, id: mention[0]})
 CREATE (c)-[:MENTIONS {weight: mention[1], description: mention[2]}]->(e)"""
 
@@ -36,7 +36,7 @@ MENTIONS = """
 UNWIND $ids AS id MATCH (:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->(e:Entity)
 RETURN e.id AS id, m.weight AS weight, m.description AS description"""
 FORGET = """
-UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->() REMOVE c.said DELETE m"""
+UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->() REMOVE c.said, c.named DELETE m"""
 
 LOWER_ENTITIES = """
 UNWIND $lost AS row MATCH (e:Entity {tenant: $tenant, id: row.key[0]}) SET e.mentions = e.mentions - row.chunks
@@ -65,10 +65,11 @@ MATCH (:Entity {tenant: $tenant, id: row.key[0]})<-[:MENTIONS]-(c:Chunk)-[:MENTI
 UNWIND [said IN c.said WHERE said STARTS WITH row.prefix] AS said
 RETURN row.key AS key, said ORDER BY c.id"""
 
-CLEAR_ENTITIES = """
-MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions IS NOT NULL WITH e LIMIT $limit
-DETACH DELETE e RETURN count(*) AS deleted"""
-CLEAR_SAID = "UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id}) REMOVE c.said"
+ENTITY_PAGE = "MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions IS NOT NULL RETURN e.id AS id LIMIT $limit"
+CLEAR_RELATIONS = """
+UNWIND $ids AS id MATCH (:Entity {tenant: $tenant, id: id})-[r:RELATED]-() WITH DISTINCT r LIMIT $limit
+DELETE r RETURN count(*) AS deleted"""
+CLEAR_ENTITIES = "UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) DETACH DELETE e"
 
 # --- Reading order ---------------------------------------------------------------------------------------------------
 
@@ -96,8 +97,11 @@ COUNT_ENTITIES = "MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0 R
 COUNT_ENTITIES_OF_SOURCES = """
 UNWIND $sources AS source MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(:Chunk)-[:MENTIONS]->(e:Entity)
 RETURN source, count(DISTINCT e) AS count"""
-ORPHANS = """
-MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions IS NOT NULL AND NOT EXISTS { (e)<-[:MENTIONS]-() } RETURN e.id AS id"""
+MISCOUNTED = """
+MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions <> COUNT { (e)<-[:MENTIONS]-() } RETURN e.id AS id ORDER BY id"""
+RECOUNT = """
+UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) SET e.mentions = COUNT { (e)<-[:MENTIONS]-() }
+WITH e WHERE e.mentions = 0 DETACH DELETE e"""
 NEXT_TENANT = """
 MATCH (e:Entity) WHERE e.tenant > $after AND e.mentions IS NOT NULL RETURN e.tenant AS tenant ORDER BY e.tenant LIMIT 1"""
 
@@ -109,6 +113,9 @@ RETURN c.id AS id, c.source_id AS source ORDER BY c.tenant, c.id LIMIT $limit"""
 CHUNK_KEYS_OF_SOURCE = """
 MATCH (:Document {tenant: $tenant, id: $source})<-[:PART_OF]-(c:Chunk) WHERE c.id > $after AND EXISTS { (c)-[:MENTIONS]->() }
 RETURN c.id AS id, c.source_id AS source ORDER BY c.id LIMIT $limit"""
+DAMAGED = """
+MATCH (c:Chunk) WHERE c.tenant = $tenant AND c.id > $after AND c.named <> COUNT { (c)-[:MENTIONS]->() }
+RETURN c.id AS id, c.source_id AS source ORDER BY c.tenant, c.id LIMIT $limit"""
 ALL_CHUNK_KEYS = """
 MATCH (c:Chunk) WHERE c.tenant = $tenant AND c.id > $after
 RETURN c.id AS id, c.source_id AS source ORDER BY c.tenant, c.id LIMIT $limit"""

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 CHUNKS_A_WRITE = 500
 """Chunks of one transaction, so that other writers don't wait long for entities that are everywhere."""
 
-NODES_A_CLEAR = 5_000
+ENTITIES_A_CLEAR = 2_000
 
 LINKS_A_WRITE = 5_000
 
-ROWS_READ = 20_000
-"""Mentions that one scoring reads of whole entities. Of one that has more by itself, so many are read."""
+ROWS_READ = 5_000
+"""Mentions that one scoring reads of whole entities: about 8 ms. Of one that has more by itself, so many are read."""
 
 CANDIDATES = 500
 """Chunks that are looked up one by one for entities too frequent to be read."""
@@ -98,16 +98,19 @@ class Neo4jGraph:
                 self.delete(tenant, [key.chunk_id for key in keys])
 
     def clear(self, tenant: TenantId) -> None:
-        while self._changed(cypher.CLEAR_ENTITIES, tenant=tenant, limit=NODES_A_CLEAR):
-            pass
+        """Mentions by their chunks and relations by thousands before the entities: what one of these takes along fits in no memory."""
         for keys in pages(self._driver, cypher.ALL_CHUNK_KEYS, tenant, None):
             ids = [key.chunk_id for key in keys]
 
             def forget(tx: ManagedTransaction) -> None:
-                tx.run(cypher.CLEAR_SAID, tenant=tenant, ids=ids).consume()  # noqa: B023 - runs before the next round
+                tx.run(cypher.FORGET, tenant=tenant, ids=ids).consume()  # noqa: B023 - runs before the next round
                 prune(tx, tenant, ids)  # noqa: B023
 
             self._driver.write(forget)
+        while ids_of := [row["id"] for row in self._driver.rows(cypher.ENTITY_PAGE, tenant=tenant, limit=ENTITIES_A_CLEAR)]:
+            while self._changed(cypher.CLEAR_RELATIONS, tenant=tenant, ids=ids_of, limit=LINKS_A_WRITE):
+                pass
+            self._run(cypher.CLEAR_ENTITIES, tenant=tenant, ids=ids_of)
 
     def _run(self, statement: str, **values: Any) -> None:
         self._driver.write(lambda tx: tx.run(statement, values).consume())
@@ -146,8 +149,15 @@ class Neo4jGraph:
         rows = self._driver.rows(cypher.COUNT_ENTITIES_OF_SOURCES, tenant=tenant, sources=ids_in(sources))
         return {SourceId(row["source"]): int(row["count"]) for row in rows}
 
-    def orphans(self, tenant: TenantId) -> list[EntityId]:
-        return [EntityId(row["id"]) for row in self._driver.rows(cypher.ORPHANS, tenant=tenant)]
+    def damaged(self, tenant: TenantId) -> Iterator[Sequence[ChunkKey]]:
+        return pages(self._driver, cypher.DAMAGED, tenant, None)
+
+    def miscounted(self, tenant: TenantId) -> list[EntityId]:
+        return [EntityId(row["id"]) for row in self._driver.rows(cypher.MISCOUNTED, tenant=tenant)]
+
+    def recount(self, tenant: TenantId, ids: Sequence[EntityId]) -> None:
+        for batch in batches(ids):
+            self._run(cypher.RECOUNT, tenant=tenant, ids=batch)
 
     # --- chunks
 

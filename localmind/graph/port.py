@@ -92,8 +92,14 @@ class Graph(Protocol):
     def tenants(self) -> list[TenantId]:
         """Tenants that have entities: for reconcile."""
 
-    def orphans(self, tenant: TenantId) -> list[EntityId]:
-        """Entities without a mention; there should be none."""
+    def damaged(self, tenant: TenantId) -> Iterator[Sequence[ChunkKey]]:
+        """Chunks that lost some of what they said, as by a hand in the engine; writing them again mends that. For reconcile."""
+
+    def miscounted(self, tenant: TenantId) -> list[EntityId]:
+        """Entities that are mentioned more or less often than they say; those without a mention among them. For reconcile."""
+
+    def recount(self, tenant: TenantId, ids: Sequence[EntityId]) -> None:
+        """Count their mentions anew; one without any goes."""
 
     def clear(self, tenant: TenantId) -> None: ...
 

@@ -214,8 +214,17 @@ class SqlGraph:
         rows = self._read(sql.COUNT_ENTITIES_OF_SOURCES, tenant=tenant, sources=_ids(sources))
         return {SourceId(row.source_id): int(row.entities) for row in rows}
 
-    def orphans(self, tenant: TenantId) -> list[EntityId]:
-        return [EntityId(row.id) for row in self._read(sql.ORPHANS, tenant=tenant)]
+    def damaged(self, tenant: TenantId) -> Iterator[Sequence[ChunkKey]]:
+        yield from self._pages(sql.DAMAGED, tenant)
+
+    def miscounted(self, tenant: TenantId) -> list[EntityId]:
+        return [EntityId(row.id) for row in self._read(sql.MISCOUNTED, tenant=tenant)]
+
+    def recount(self, tenant: TenantId, ids: Sequence[EntityId]) -> None:
+        for batch in _batches(ids):
+            with self._db.write() as connection:
+                for statement in sql.RECOUNT:
+                    self._run(connection, statement, tenant=tenant, ids=batch)
 
     # --- chunks
 
@@ -259,10 +268,12 @@ class SqlGraph:
         return [ChunkId(row.id) for row in self._read(sql.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]
 
     def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
-        after = 0
-        statement = sql.CHUNK_KEYS if source is None else sql.CHUNK_KEYS_OF_SOURCE
         of_source = {} if source is None else {"source": source}
-        while rows := self._read(statement, tenant=tenant, after=after, limit=BATCH, **of_source):
+        yield from self._pages(sql.CHUNK_KEYS if source is None else sql.CHUNK_KEYS_OF_SOURCE, tenant, **of_source)
+
+    def _pages(self, statement: str, tenant: TenantId, **values: str) -> Iterator[Sequence[ChunkKey]]:
+        after = 0
+        while rows := self._read(statement, tenant=tenant, after=after, limit=BATCH, **values):
             yield [ChunkKey(ChunkId(row.id), SourceId(row.source_id)) for row in rows]
             after = rows[-1].pk
 

@@ -40,7 +40,8 @@ def statement(sql: str, is_sqlite: bool) -> sa.TextClause:  # noqa: FBT001 - the
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 CHUNK_PKS = "SELECT id, pk FROM chunk WHERE tenant = :tenant AND id IN TEXTS(:ids)"
-CHUNKS_THAT_SPOKE = "SELECT DISTINCT chunk_pk FROM mention WHERE chunk_pk IN NUMBERS(:chunks)"
+CHUNKS_THAT_SPOKE = """
+SELECT chunk_pk FROM mention WHERE chunk_pk IN NUMBERS(:chunks) UNION SELECT chunk_pk FROM evidence WHERE chunk_pk IN NUMBERS(:chunks)"""
 INSERT_MENTIONS = "INSERT INTO mention (chunk_pk, entity_pk, weight, description) VALUES (?, ?, ?, ?)"
 INSERT_EVIDENCE = "INSERT INTO evidence (chunk_pk, relation_pk, weight, description) VALUES (?, ?, ?, ?)"
 
@@ -128,12 +129,21 @@ SELECT c.source_id, COUNT(DISTINCT m.entity_pk) AS entities
 FROM TEXTS(:sources) AS asked CROSS JOIN chunk AS c JOIN mention AS m ON m.chunk_pk = c.pk
 WHERE c.source_id = asked.value AND c.tenant = :tenant GROUP BY c.source_id"""
 # A mention whose chunk is gone is none.
-ORPHANS = """
-SELECT e.id FROM entity AS e WHERE e.tenant = :tenant AND NOT EXISTS (
-    SELECT 1 FROM mention AS m JOIN chunk AS c ON c.pk = m.chunk_pk WHERE m.entity_pk = e.pk)"""
+_MENTIONS = "(SELECT COUNT(*) FROM mention AS m JOIN chunk AS c ON c.pk = m.chunk_pk WHERE m.entity_pk = entity.pk)"
+MISCOUNTED = f"SELECT id FROM entity WHERE tenant = :tenant AND mentions <> {_MENTIONS} ORDER BY id"  # noqa: S608 - constants
+_THESE = "tenant = :tenant AND id IN TEXTS(:ids)"
+RECOUNT = (
+    f"UPDATE entity SET mentions = {_MENTIONS} WHERE {_THESE}",  # noqa: S608
+    f"DELETE FROM mention WHERE entity_pk IN (SELECT pk FROM entity WHERE {_THESE} AND mentions = 0)",  # noqa: S608
+    f"DELETE FROM entity WHERE {_THESE} AND mentions = 0",  # noqa: S608
+)
 
 # --- Chunks ----------------------------------------------------------------------------------------------------------
 
+DAMAGED = """
+SELECT c.pk, c.id, c.source_id FROM chunk AS c WHERE c.pk > :after AND c.tenant = :tenant AND EXISTS (
+    SELECT 1 FROM mention AS m LEFT JOIN entity AS e ON e.pk = m.entity_pk WHERE m.chunk_pk = c.pk AND e.pk IS NULL)
+ORDER BY c.pk LIMIT :limit"""
 _CHUNK_KEYS = """
 SELECT c.pk, c.id, c.source_id FROM chunk AS c
 WHERE c.pk > :after AND c.tenant = :tenant<filter> AND EXISTS (SELECT 1 FROM mention AS m WHERE m.chunk_pk = c.pk)

@@ -66,8 +66,7 @@ class Maintenance:
         checked["chunks"] += len(chunks)
         for name in self._indexes():
             yield from self._check_index(name, tenant, chunks, busy, checked, fix=fix)
-        for entity in self._store.graph.orphans(tenant):
-            yield Finding("graph", "entity_without_mention", tenant, entity)
+        yield from self._check_counts(tenant, fix=fix)
         yield from self._check_rows(tenant, chunks, sources, busy, fix=fix)
         yield from self._check_blobs(tenant, checked, fix=fix)
 
@@ -89,7 +88,7 @@ class Maintenance:
         missing = [ChunkKey(key, source) for key, source in chunks.items() if key not in seen and source not in busy]
         orphans, lacking = self._still(tenant, extra, missing)
         if name == "graph":
-            lacking = list(self._with_entities(tenant, lacking))
+            lacking = [*self._with_entities(tenant, lacking), *self._damaged(tenant, busy)]
         if fix:
             with self._store.transaction_of(index):
                 index.delete(tenant, orphans)
@@ -106,6 +105,21 @@ class Maintenance:
         rows = self._catalog.chunks.present(tenant, [key.chunk_id for key in (*extra, *missing)])
         orphans = [key.chunk_id for key in extra if key.chunk_id not in rows and key.source_id not in busy]
         return orphans, [key.chunk_id for key in missing if key.chunk_id in rows and key.source_id not in busy]
+
+    def _damaged(self, tenant: TenantId, busy: set[SourceId]) -> list[ChunkId]:
+        found = [key for keys in self._store.graph.damaged(tenant) for key in keys if key.source_id not in busy]
+        return self._still(tenant, [], found)[1]
+
+    def _check_counts(self, tenant: TenantId, *, fix: bool) -> Iterator[Finding]:
+        """Looks twice, since writers may come between an entity and its mentions."""
+        wrong = self._store.graph.miscounted(tenant)
+        if wrong:
+            again = set(self._store.graph.miscounted(tenant))
+            wrong = [entity for entity in wrong if entity in again]
+        if wrong and fix:
+            with self._store.transaction_of(self._store.graph):
+                self._store.graph.recount(tenant, wrong)
+        yield from (Finding("graph", "entity_miscounted", tenant, entity, fixed=fix) for entity in wrong)
 
     def _with_entities(self, tenant: TenantId, ids: list[ChunkId]) -> Iterator[ChunkId]:
         """Those of the chunks in which the extractor finds something."""

@@ -1,13 +1,13 @@
 """What Neo4j holds of Local Mind: labels, constraints and indexes, made where they lack.
 
     (:Document {tenant, id, title})
-    (:Chunk {tenant, id, source_id, title, heading, text, page, ordinal, words, said}) -[:PART_OF]-> (:Document)
+    (:Chunk {tenant, id, source_id, title, heading, text, page, ordinal, words, said, named}) -[:PART_OF]-> (:Document)
     (:Chunk) -[:NEXT]-> (:Chunk)                                  in reading order
     (:Chunk) -[:MENTIONS {weight, description}]-> (:Entity {tenant, id, key, name, type, description, mentions})
     (:Entity) -[:RELATED {type, description, weight, chunks}]-> (:Entity)
 
 `words` is what the full-text index is given (localmind/text/words.py), `said` what a chunk says of relations, so that it can be
-taken back.
+taken back, `named` how many entities it mentions, so that a loss is seen.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def test_a_catalog_of_a_newer_version_is_refused(database: Database) -> None:
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        ("SELECT id FROM job WHERE tenant = 't' AND kind = 'ingest' AND source_id = 's' AND COALESCE(status, '') = 'running'", "job_by_source"),
+        ("SELECT id FROM job WHERE tenant = 't' AND source_id = 's' AND COALESCE(status, '') = 'running'", "job_by_source"),
         ("SELECT 1 FROM revision WHERE tenant = 't' AND source_id = 's'", "revision_by_source"),
         ("SELECT 1 FROM revision WHERE tenant = 't' AND blob_key IN ('b')", "revision_by_blob"),
         ("SELECT 1 FROM revision WHERE tenant = 't' AND document_key IN ('b')", "revision_by_document"),

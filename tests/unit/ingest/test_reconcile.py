@@ -67,12 +67,30 @@ def test_a_blob_that_nothing_needs_is_removed(desk):
     assert kinds(desk) == set()
 
 
-def test_an_entity_without_a_mention_is_found(desk):
+def test_an_entity_without_a_mention_goes_and_what_was_said_comes_back(desk):
     fill(desk)
+    before = entities(desk)
     with desk.mind.catalog.database.write() as connection:
         connection.execute(sa.delete(mention))
 
-    assert ("graph", "entity_without_mention") in kinds(desk)
+    assert ("graph", "entity_miscounted") in kinds(desk)
+    kinds(desk, fix=True)
+    assert kinds(desk, fix=True) == set() and entities(desk) == before
+
+
+def test_an_entity_that_was_removed_by_hand_comes_back(desk):
+    fill(desk)
+    before = entities(desk)
+    with desk.mind.catalog.database.write() as connection:
+        connection.execute(sa.delete(entity).where(entity.c.name == max(before)))
+
+    assert kinds(desk) == {("graph", "missing")}
+    assert kinds(desk, fix=True) == {("graph", "missing")}
+    assert kinds(desk) == set() and entities(desk) == before
+
+
+def entities(desk) -> dict[str, int]:
+    return {each.name: each.mentions for each in desk.mind.graph.entities(PERSONAL, limit=200).items}
 
 
 def test_rebuild_gives_the_same_answers_without_reading_a_file(desk):
