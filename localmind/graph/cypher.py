@@ -143,8 +143,8 @@ _SUMMED = """
 WITH c, sum(row.weight * m.weight / (m.weight + 1)) AS score ORDER BY score DESC, c.id LIMIT $candidates"""
 _LOOKED_UP = """
 CALL (c) {
-    UNWIND $looked_up AS row MATCH (c)-[m:MENTIONS]->(:Entity {tenant: $tenant, id: row.id})
-    RETURN sum(row.weight * m.weight / (m.weight + 1)) AS more
+    MATCH (c)-[m:MENTIONS]->(e:Entity) WHERE e.id IN $hubs
+    RETURN sum($looked_up[e.id] * m.weight / (m.weight + 1)) AS more
 }
 RETURN c.id AS id, score + more AS score ORDER BY score DESC, id LIMIT $limit"""
 CHUNKS_OF_ENTITIES = "UNWIND $read AS row " + _MATCHED + _SUMMED + _LOOKED_UP

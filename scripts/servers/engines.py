@@ -161,12 +161,23 @@ def _milvus(config: Config) -> Launch:
     inner = {f"inner_{n}": config.port("MILVUS") + n for n in range(1, 8)}
     (conf / "milvus.yaml").write_text(config.render("milvus.yaml", data=folder, **inner))
     shutil.copy(program / "glog.conf", conf)
+    _forget_dead_sessions(config)
     env = {
         "MILVUSCONF": str(conf),
         "METRICS_PORT": config["MILVUS_METRICS_PORT"],
         "LD_LIBRARY_PATH": str(program),
     }
     return Launch([str(program / "milvus"), "run", "standalone", "-alias", f"stack-{config['MILVUS_PORT']}"], env)
+
+
+def _forget_dead_sessions(config: Config) -> None:
+    """A killed Milvus stands in etcd as a living one for a minute, and a new one that asks it for its state gives up."""
+    try:
+        sessions = "milvus/meta/session/"
+        questions.forget_in_etcd(config, sessions, f"{sessions}id")
+        questions.forget_in_etcd(config, f"{sessions}id/", f"{sessions}~")  # its counter `id` stays
+    except questions.NotYet as error:
+        raise StackError(f"milvus needs etcd, which does not answer: {error}") from error
 
 
 def _folder(config: Config, name: str, *, user: str | None = None) -> Path:

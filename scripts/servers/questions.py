@@ -57,6 +57,12 @@ def ask_etcd(config: Config) -> None:
     _http(f"http://{config['HOST']}:{config['ETCD_PORT']}/v3/kv/range", body={"key": key})
 
 
+def forget_in_etcd(config: Config, first: str, end: str) -> None:
+    """Deletes all keys from the first to before the end."""
+    keys = {name: base64.b64encode(key.encode()).decode() for name, key in (("key", first), ("range_end", end))}
+    _http(f"http://{config['HOST']}:{config['ETCD_PORT']}/v3/kv/deleterange", body=keys)
+
+
 def ask_minio(config: Config) -> None:
     """Its bucket is there, made when it was missing."""
     address = f"{config['HOST']}:{config['MINIO_PORT']}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import multiprocessing
+import queue
 import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -307,30 +307,31 @@ def tls_port(stack: Mapping[str, str], certificate: Path) -> Iterator[int]:
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        finally:
+            writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port_of(stack))
-        await asyncio.gather(relay(reader, far_writer), relay(far_reader, writer))
+        await asyncio.gather(relay(reader, far_writer), relay(far_reader, writer), return_exceptions=True)
 
     async def serve() -> None:
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-        port.put(server.sockets[0].getsockname()[1])
-        await over.wait()
-        server.close()
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop.set_exception_handler(lambda *_: None)  # a client that does not trust us hangs up
+        async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context) as server:
+            begun.put((server.sockets[0].getsockname()[1], lambda: loop.call_soon_threadsafe(over.set)))
+            await over.wait()
 
-    port: queue.Queue[int] = queue.Queue()
-    over = asyncio.Event()
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda *_: None)  # a client that does not trust us hangs up
-    thread = threading.Thread(target=asyncio.Runner(loop_factory=lambda: loop).__enter__().run, args=(serve(),))
-    yield 0
+    begun: queue.Queue[tuple[int, Callable[[], object]]] = queue.Queue()
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    port, end = begun.get(timeout=10)
+    yield port
+    end()
+    thread.join()
 
 
 @pytest.mark.parametrize("scheme", ["bolt", "bolt+s"])

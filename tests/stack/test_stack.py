@@ -132,6 +132,14 @@ def test_a_killed_server_ends_without_a_farewell_and_starts_anew(other: Other, r
     assert redis_there.get("unsaved") is None
 
 
+def test_a_killed_milvus_starts_again_at_once(stack: Servers) -> None:
+    """etcd still holds it for living then."""
+    script = [sys.executable, str(ROOT / "scripts" / "stack")]
+    for verb in ("kill", "start"):
+        done = subprocess.run([*script, verb, "milvus"], capture_output=True, text=True, timeout=150)
+        assert done.returncode == 0, done.stderr
+
+
 def test_down_leaves_alone_what_it_did_not_start(other: Other, redis_there: redis.Redis, tmp_path: Path) -> None:
     stranger = Other(tmp_path / "elsewhere", other.port)
     assert "left alone" in stranger.run("down", "redis").stdout
