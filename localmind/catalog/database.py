@@ -23,6 +23,10 @@ from localmind.errors import CorruptIndex, DiskFull, InvalidInput, LocalMindErro
 BUSY_TIMEOUT_S = 60
 """SQLite: longest wait for another writer."""
 
+WAL_PAGES = 8000
+"""SQLite: pages (of 4 KiB) in the log before a commit folds them into the file. A page of an index that many commits change is
+written once then; SQLite's own 1,000 cost a tenth more of an ingest's CPU at 50,000 documents."""
+
 POOL = 10
 """PostgreSQL: connections that a process keeps."""
 
@@ -101,6 +105,18 @@ class Database:
             return sa.literal(time.time(), sa.Float)
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Float)
 
+    def fold(self) -> bool:
+        """SQLite, at rest: fold the log into the file and empty it. False where a reader is in the way; waits for none."""
+        if not self.is_sqlite:
+            return True
+        with self._translated(), self._writer, self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+            try:
+                is_busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
+        return not is_busy
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -143,6 +159,7 @@ def _create_sqlite(url: sa.URL) -> sa.Engine:
             "mmap_size=268435456",
             "cache_size=-65536",
             "journal_size_limit=8388608",
+            f"wal_autocheckpoint={WAL_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

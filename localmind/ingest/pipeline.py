@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -28,8 +28,9 @@ from localmind.ingest.enrich import Enrich
 from localmind.ingest.events import Changes
 from localmind.ingest.failures import Failures
 from localmind.ingest.store import LeaseLost, Store, Written
+from localmind.ingest.tidy import Tidy
 from localmind.ingest.work import Work
-from localmind.model import Job, JobId, JobStatus, SourceId, TenantId
+from localmind.model import Job, JobId, JobStatus, SourceId
 from localmind.operations import metrics
 
 EMBEDDERS = 2
@@ -52,11 +53,6 @@ LONG_CHARS = 100_000
 
 REPORT_S = 0.5
 """A job's progress is written, and a cancel noticed, at most this often."""
-
-TIDY_S = 2.0
-TIDY_ROWS = 10_000
-TIDY_AGAIN_S = 60.0
-"""How often the tidy thread looks; rows after which it does not wait for a rest; when it comes again for files that were in use."""
 
 Prepare = Callable[[Job, int], Work | None]
 
@@ -97,7 +93,7 @@ class Pipeline:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._untidy: dict[TenantId, int] = {}
+        self._tidy = Tidy(store, is_resting=lambda: not self._preparing and not self._active.jobs())
 
     # --- life
 
@@ -108,7 +104,7 @@ class Pipeline:
             *((f"embed-{n}", self._embed_loop) for n in range(EMBEDDERS)),
             ("write", self._write_loop),
             ("heartbeat", self._heartbeat_loop),
-            ("tidy", self._tidy_loop),
+            ("tidy", lambda: self._tidy.run(self._stopping)),
         ]
         self._threads = [threading.Thread(target=loop, name=f"ingest-{name}", daemon=True) for name, loop in loops]
         for thread in self._threads:
@@ -224,7 +220,7 @@ class Pipeline:
             for job in jobs:
                 self._failures.give_up(job, error)
         else:
-            self._untidy[tenant] = self._untidy.get(tenant, 0) + len(sources)
+            self._tidy.changed(tenant, len(sources))
             self._outages.over()
         finally:
             for job in jobs:
@@ -310,9 +306,8 @@ class Pipeline:
         finished = [work for work in ending if not work.is_lost]
         self._store.write(items, vectors, finished, enrich=self.enrich is not None, again=again)
         metrics.chunks_created_total.inc(len(items))
-        for item in items:
-            tenant = item.work.job.tenant
-            self._untidy[tenant] = self._untidy.get(tenant, 0) + 1
+        for tenant, rows in Counter(item.work.job.tenant for item in items).items():
+            self._tidy.changed(tenant, rows)
 
     def _leave(self, work: Work) -> None:
         """The work is over: finish what its commit left, or give it up; make room for another."""
@@ -384,21 +379,6 @@ class Pipeline:
                 if job.id not in self._preparing:
                     self._failures.give_up(job, None, cancelled=True)
         self._changes.announce(job.id for job in jobs)
-
-    def _tidy_loop(self) -> None:
-        """Lets the vector index compact itself: at rest, or after many rows."""
-        tidied: dict[TenantId, float] = {}
-        while not self._stopping.wait(TIDY_S):
-            is_resting = not self._preparing and not self._active.jobs()
-            for tenant, rows in list(self._untidy.items()):
-                is_due = rows > 0 or time.monotonic() - tidied.get(tenant, 0.0) > TIDY_AGAIN_S
-                if rows >= TIDY_ROWS or (is_resting and is_due):
-                    self._untidy[tenant] = 0
-                    tidied[tenant] = time.monotonic()
-                    try:
-                        self._store.vectors.optimize(tenant)
-                    except Exception as error:
-                        _log_fault("tidy", error)
 
     def _pass_on(self, target: queue.Queue[Batch | None], item: Batch | None) -> None:
         """Waits for the next stage; when stopping, batches are dropped (their jobs go on at the next start)."""

@@ -1,0 +1,59 @@
+"""SQLite's log: it may grow while documents are written, and is emptied at rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from localmind.catalog.database import WAL_PAGES, Database, sqlite_url
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "catalog.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    database = Database(sqlite_url(path))
+    with database.write() as connection:
+        connection.execute(sa.text("CREATE TABLE note (text BLOB)"))
+    yield database
+    database.close()
+
+
+def fill(database: Database, rows: int) -> None:
+    with database.write() as connection:
+        connection.execute(sa.text("INSERT INTO note VALUES (randomblob(3000))"), [{} for _ in range(rows)])
+
+
+def log_bytes(path: Path) -> int:
+    return path.with_name("catalog.db-wal").stat().st_size
+
+
+def test_the_log_grows_past_sqlites_own_limit_and_is_emptied_at_rest(database: Database, path: Path) -> None:
+    for _ in range(3):
+        fill(database, 1000)
+    assert log_bytes(path) > 2 * 1000 * 4096 * 3 / 4
+    assert database.fold()
+    assert log_bytes(path) == 0
+
+
+def test_the_log_does_not_grow_beyond_its_limit(database: Database, path: Path) -> None:
+    for _ in range(6):
+        fill(database, 2000)
+    assert log_bytes(path) < (WAL_PAGES + 4000) * 4200
+
+
+def test_a_reader_in_the_way_is_not_waited_for(database: Database, path: Path) -> None:
+    fill(database, 10)
+    with database.read() as connection:
+        rows = connection.execute(sa.text("SELECT text FROM note"))
+        rows.fetchone()
+        assert not database.fold()
+        assert len(rows.fetchall()) == 9
+    assert database.fold()
+    assert log_bytes(path) == 0
