@@ -15,7 +15,7 @@ from localmind.catalog.database import Database
 from localmind.catalog.tables import job
 from localmind.errors import NotFound
 from localmind.ids import random_id
-from localmind.model import Job, JobId, JobStatus, ListPage, SourceId, TenantId
+from localmind.model import Job, JobId, JobStatus, ListPage, SourceId, Stage, TenantId
 
 INTERACTIVE, BULK = 10, 20
 """Priorities; lower goes first."""
@@ -31,11 +31,12 @@ state = sa.func.coalesce(job.c.status, "")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that this worker has, and how often one was begun or went wrong before."""
+    """A job that this worker has, and how often one was begun or went wrong before. is_cancelled: it is only to be cleared up."""
 
     job: Job
     attempts: int
     failures: int
+    is_cancelled: bool
 
 
 class JobTable:
@@ -110,7 +111,14 @@ class JobTable:
             taken = connection.execute(
                 sa.update(job)
                 .where(job.c.id.in_(chosen), state == JobStatus.QUEUED)  # but what was cancelled meanwhile
-                .values(status=JobStatus.RUNNING, owner=owner, lease_until=now + lease_s, attempts=job.c.attempts + 1, updated_at=now)
+                .values(
+                    status=JobStatus.RUNNING,
+                    stage=sa.func.coalesce(job.c.stage, Stage.READ),  # a mark that it was begun
+                    owner=owner,
+                    lease_until=now + lease_s,
+                    attempts=job.c.attempts + 1,
+                    updated_at=now,
+                )
                 .returning(*job.c)
             )
             rows = {row.id: row for row in taken}
@@ -226,23 +234,26 @@ class JobTable:
         return bool(done.rowcount)
 
     def ask_cancel(self, tenant: TenantId, *, source_id: SourceId | None = None, job_id: JobId | None = None) -> None:
-        """Queued jobs end now; running ones are asked to stop at their next step."""
+        """Jobs that were never begun end now; others by a worker, which clears up what they wrote: a running one at its next step."""
         which = [job.c.tenant == tenant, job.c.kind == "ingest"]
         which += [job.c.source_id == source_id] if source_id is not None else []
         which += [job.c.id == job_id] if job_id is not None else []
-        ended = sa.case((job.c.status == JobStatus.QUEUED, JobStatus.CANCELLED.value), else_=job.c.status)
+        ended = sa.case((sa.and_(job.c.status == JobStatus.QUEUED, job.c.stage.is_(None)), JobStatus.CANCELLED.value), else_=job.c.status)
+        changes = {"status": ended, "cancel": True, "run_after": 0, "updated_at": time.time()}
         with self._db.write() as connection:  # one statement: between two, a job could go from the one state to the other
-            connection.execute(sa.update(job).where(*which, state.in_(OPEN)).values(status=ended, cancel=True, updated_at=time.time()))
+            connection.execute(sa.update(job).where(*which, state.in_(OPEN)).values(changes))
 
     def cancelled(self, ids: Sequence[JobId]) -> set[JobId]:
         """Those of the jobs that someone wants stopped."""
         with self._db.read() as connection:
             return set(connection.execute(sa.select(job.c.id).where(job.c.id.in_(ids), job.c.cancel)).scalars())
 
-    def open_sources(self) -> set[SourceId]:
-        """Sources that a job still works on or will."""
+    def open_sources(self, source: SourceId | None = None) -> set[SourceId]:
+        """Sources that a job still works on or will; of one alone if it is named."""
+        query = sa.select(job.c.source_id).distinct()
+        query = query.where(job.c.status.in_(OPEN)) if source is None else query.where(job.c.source_id == source, state.in_(OPEN))
         with self._db.read() as connection:
-            return set(connection.execute(sa.select(job.c.source_id).where(job.c.status.in_(OPEN)).distinct()).scalars())
+            return set(connection.execute(query).scalars())
 
     def counts(self, tenant: TenantId | None = None) -> dict[str, int]:
         query = sa.select(job.c.status, sa.func.count()).group_by(job.c.status)
@@ -272,7 +283,7 @@ def _had(jobs: Sequence[Job]) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _claim(row: Any) -> Claim:
-    return Claim(to_job(row), row.attempts, row.failures)
+    return Claim(to_job(row), row.attempts, row.failures, row.cancel)
 
 
 def to_job(row: Any) -> Job:

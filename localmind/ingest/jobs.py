@@ -37,12 +37,13 @@ class Jobs:
         return self._table.get(tenant, job_id)
 
     def cancel(self, tenant: TenantId, job_id: JobId) -> Job:
-        """A queued job ends now, a running one at its next step. Raises NotFound, Conflict where it is over or a delete."""
+        """A job that was never begun ends now, another at its next step. Raises NotFound, Conflict where it is over or a delete."""
         job = self._table.get(tenant, job_id)
         if job.status in ENDED or job.kind != "ingest":
             raise Conflict(f"Job {job_id} can't be cancelled: it is a {job.kind} that is {job.status}.", hint="Delete the source instead.")
         self._table.ask_cancel(tenant, job_id=job_id)
         self._changes.announce([job_id])
+        self._wake()
         return self._table.get(tenant, job_id)
 
     def retry(self, tenant: TenantId, job_id: JobId) -> Job:

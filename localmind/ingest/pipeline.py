@@ -186,8 +186,8 @@ class Pipeline:
         job = claim.job
         try:
             self._failures.check_attempts(claim)
-            work = prepare(job, claim.attempts)
-            if job.id in self._cancelled:
+            work = None if claim.is_cancelled else prepare(job, claim.attempts)
+            if claim.is_cancelled or job.id in self._cancelled:
                 raise Cancelled("The job was cancelled.")
             if work is not None:
                 self._active.admit(work)
@@ -290,6 +290,7 @@ class Pipeline:
                 self._outages.over()
                 return
             except LeaseLost as lost:
+                self._tidy.left(work.job for work in batch.works() if work.job.id in lost.ids)
                 self._active.take(lost.ids)
             except StoreUnavailable as error:
                 wait_s = self._outages.met(error)
@@ -348,7 +349,9 @@ class Pipeline:
                     # First our own: after an outage every lease may be over, and ours is only late.
                     held = self._jobs.heartbeat(working, lease_s=self._lease_s) if working else set()
                     self._jobs.release_lost()
-                    self._drop([job for job in working if job.id not in held])
+                    lost = [job for job in working if job.id not in held]
+                    self._drop(lost)
+                    self._tidy.left(lost)
                 cancelled = self._jobs.cancelled([job.id for job in working]) if working else set()
                 if cancelled:
                     self._cancel([job for job in working if job.id in cancelled])

@@ -189,8 +189,8 @@ class Store:
 
     @staticmethod
     def has_leftovers(work: Work) -> bool:
-        """Whether the version before it left something to clear after the new one appeared."""
-        return work.revision.visible > 0 or bool(work.present)
+        """Whether something may be left to clear after it appeared: of a version before it, shown or cut off, or staged."""
+        return work.job.version > 1 or bool(work.present)
 
     def clear_leftovers(self, tenant: TenantId, source: SourceId, version: int) -> None:
         """After a version appeared: what indexes hold of chunks that are gone, old revisions and blobs that nothing needs."""
@@ -220,6 +220,14 @@ class Store:
                 orphans = [key.chunk_id for key in keys if key.chunk_id not in known]
                 if orphans:
                     index.delete(tenant, orphans)
+
+    def sweep_if_idle(self, tenant: TenantId, source: SourceId) -> bool:
+        """Sweep, unless a job works on the source or will: what it writes has no row yet. False then."""
+        with self.catalog.alone(tenant):
+            if self.catalog.jobs.open_sources(source):
+                return False
+            self.sweep(tenant, source)
+            return True
 
     def transaction_of(self, index: Vectors | TextIndex | Graph) -> AbstractContextManager[object]:
         """What a write to the index alone stands in."""

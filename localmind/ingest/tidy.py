@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from localmind.ingest.store import Store
-from localmind.model import TenantId
+from localmind.model import Job, SourceId, TenantId
 
 LOOK_S = 2.0
 
@@ -26,6 +26,11 @@ class Tidy:
         self._rows: dict[TenantId, int] = {}
         self._tidied: dict[TenantId, float] = {}
         self._is_folded = False
+        self._left: set[tuple[TenantId, SourceId]] = set()
+
+    def left(self, jobs: Iterable[Job]) -> None:
+        """Jobs that this worker lost: what it wrote for them last may have come after whoever has them cleared up."""
+        self._left |= {(job.tenant, job.source_id) for job in jobs if job.source_id is not None}
 
     def changed(self, tenant: TenantId, rows: int) -> None:
         """So many rows were written, or sources removed."""
@@ -49,6 +54,9 @@ class Tidy:
                 self._rows[tenant] = 0
                 self._tidied[tenant] = time.monotonic()
                 self._store.vectors.optimize(tenant)
+        for tenant, source in list(self._left):
+            if self._store.sweep_if_idle(tenant, source):
+                self._left.discard((tenant, source))
         if is_resting and not self._is_folded:
             self._is_folded = True  # first: what is written meanwhile makes it false again
             if not self._store.catalog.database.fold():

@@ -266,5 +266,8 @@ def _meaning(code: Any, reason: str) -> LocalMindError:
     if any(sign in told for sign in UNREACHABLE):
         return _unreachable(short)
     if "schema mismatch" in told or "field not exist" in told:
-        return CorruptIndex(f"The collection in Milvus is not as it was made: {short}.", hint="Run `localmind rebuild`; nothing is lost.")
+        return CorruptIndex(
+            f"The collection in Milvus is not as it was made: {short}.",
+            hint="Stop the service and run `localmind reembed`; nothing is lost.",
+        )
     return StoreUnavailable(f"Milvus could not do it: {short}.", service="milvus")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from localmind.errors import LocalMindError, StoreUnavailable, Unavailable
-from localmind.model import PERSONAL
+from localmind.model import PERSONAL, EntityId
 from localmind.settings import Settings
 from localmind.wiring.roles import is_set, value_of
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 EMBEDDED_BATCH, MILVUS_BATCH = 128, 512
 """Chunks of a batch. A call of a server has its price; on the embedded engines larger batches were not faster, and a kill costs more."""
 
+
+NO_ENTITY = EntityId("probe")
+"""A server is asked for it; without any it would not be asked at all."""
 
 LATE_S = 2.0
 """Between two tries to open an engine that could not be reached."""
@@ -106,7 +109,7 @@ def build_engines(settings: Settings, embedder: Embedder) -> Engines:
     probes: dict[str, Probe] = {
         names["catalog"]: partial(catalog.setting, "guides"),
         names["vectors"]: partial(vectors.count, PERSONAL),
-        names["graph"]: partial(graph.get, PERSONAL, []),
+        names["graph"]: partial(graph.get, PERSONAL, [NO_ENTITY]),
         names["blobs"]: store.blobs.tenants,
     }
     batch = MILVUS_BATCH if settings.milvus_uri else EMBEDDED_BATCH

@@ -331,6 +331,20 @@ def test_a_silent_workers_job_is_taken_over_and_an_alive_ones_is_not(catalog: Ca
     assert [job.id for job in claim(catalog, 5, worker="other")] == [silent[0].id]
 
 
+def test_a_cancelled_job_that_was_begun_goes_to_a_worker_that_clears_up(catalog: Catalog) -> None:
+    queue(catalog, "begun")
+    queue(catalog, "new")
+    (begun,) = claim(catalog)
+    catalog.jobs.postpone(begun, delay_s=60, error={"type": "away"}, count=False)
+
+    for source in ("begun", "new"):
+        catalog.jobs.ask_cancel(ANN, source_id=SourceId(source))
+
+    assert catalog.jobs.get(ANN, begun.id).status is JobStatus.QUEUED
+    (claimed,) = catalog.jobs.claim("worker", limit=5, lease_s=LEASE_S)
+    assert (claimed.job.id, claimed.is_cancelled) == (begun.id, True)
+
+
 def test_a_worker_that_lost_a_job_changes_nothing_of_it(catalog: Catalog) -> None:
     queue(catalog, "s")
     (old,) = claim(catalog)
@@ -345,7 +359,7 @@ def test_a_worker_that_lost_a_job_changes_nothing_of_it(catalog: Catalog) -> Non
     assert catalog.jobs.confirm([old]) == catalog.jobs.heartbeat([old], lease_s=LEASE_S) == set()
     assert catalog.jobs.confirm([new]) == {new.id}
     seen = catalog.jobs.get(ANN, new.id)
-    assert (seen.status, seen.stage, seen.error, seen.owner) == (JobStatus.RUNNING, None, None, new.owner)
+    assert (seen.status, seen.stage, seen.error, seen.owner) == (JobStatus.RUNNING, "read", None, new.owner)
     catalog.jobs.finish([new], JobStatus.SUCCEEDED)
     assert catalog.jobs.get(ANN, new.id).status is JobStatus.SUCCEEDED
 

@@ -168,9 +168,13 @@ def children(process: Process) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
-def test_a_milvus_that_hangs_slows_nothing_and_hides_no_other(fleet: Fleet, servers: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "scheme", "modes"), [("milvus", "http", ["vector"]), ("neo4j", "bolt", ["text", "graph"])])
+def test_a_server_that_hangs_slows_nothing_and_hides_no_other(
+    fleet: Fleet, servers: dict[str, str], tmp_path: Path, name: str, scheme: str, modes: list[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        changes = {"redis_url": fleet.redis.url, "milvus_uri": f"http://127.0.0.1:{silent.getsockname()[1]}", "data_dir": str(tmp_path)}
+        there = {f"{name}_uri": f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"}
+        changes = there | {"redis_url": fleet.redis.url, "data_dir": str(tmp_path)}
         values = {name.lower(): value for name, value in servers.items()} | changes
         settings = Settings(_env_file=None, web=False, seed_guides=False, log_level="ERROR", **values)  # type: ignore[call-arg,arg-type]
         with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
@@ -179,6 +183,6 @@ def test_a_milvus_that_hangs_slows_nothing_and_hides_no_other(fleet: Fleet, serv
             health = client.get("/health").json()
             assert time.monotonic() - began < 1
             assert health["status"] == "degraded"
-            assert [name for name, state in health["services"].items() if state != "healthy"] == ["milvus"]
+            assert [service for service, state in health["services"].items() if state != "healthy"] == [name]
             assert client.get("/readyz").status_code == 200
-            assert client.post("/api/v1/search", json={"query": "valve"}).json()["degraded"] == ["vector"]
+            assert client.post("/api/v1/search", json={"query": "valve"}).json()["degraded"] == modes

@@ -140,3 +140,80 @@ def test_waits_grow_and_end_with_the_outage():
     outages.over()
     assert outages.left_s == 0.0
     assert not outages.are_on
+
+
+def broken_after(method, *, times: int):
+    """A store's method that does its work and then is away, so many times."""
+
+    def call(*args, **options):
+        result = method(*args, **options)
+        call.count += 1
+        if call.count <= times:
+            raise StoreUnavailable("The vectors are away.", service="milvus")
+        return result
+
+    call.count = 0
+    return call
+
+
+def strays(desk) -> set[str]:
+    """Chunks that have a vector and no row."""
+    rows = {key for key, _ in desk.mind.catalog.chunks.all_ids(PERSONAL)}
+    return {key.chunk_id for keys in desk.mind.store.vectors.keys(PERSONAL) for key in keys} - rows
+
+
+def write_and_be_away(desk, monkeypatch, text: str):
+    """A first version whose vectors are written, and whose job then waits for a store that is away."""
+    vectors = desk.mind.store.vectors
+    monkeypatch.setattr("localmind.ingest.pipeline.PATIENCE_S", 0.0)
+    monkeypatch.setattr(vectors, "append", broken_after(vectors.append, times=1))
+    accepted = upload(desk, text)
+    for job in desk.mind.jobs.watch(PERSONAL, accepted.job_id, 60):
+        if job.status is JobStatus.QUEUED and job.error is not None:
+            break
+    assert strays(desk)
+    return accepted
+
+
+def test_a_new_text_for_a_document_that_never_appeared_leaves_nothing_of_the_first(desk, monkeypatch):
+    accepted = write_and_be_away(desk, monkeypatch, manual(40))
+
+    again = desk.mind.sources.replace(PERSONAL, accepted.source_id, filename="long.md", data=io.BytesIO(OTTERS.encode()))
+
+    assert desk.end_of(again).status is JobStatus.SUCCEEDED
+    assert strays(desk) == set()
+    assert desk.mind.maintenance.reconcile(fix=False).findings == ()
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_a_store_leaves_nothing_behind(desk, monkeypatch):
+    accepted = write_and_be_away(desk, monkeypatch, manual(40))
+
+    desk.mind.jobs.cancel(PERSONAL, accepted.job_id)
+
+    assert desk.end_of(accepted).status is JobStatus.CANCELLED
+    assert strays(desk) == set()
+    assert desk.mind.maintenance.reconcile(fix=False).findings == ()
+
+
+def test_what_a_worker_writes_after_it_lost_its_lease_is_swept(desk, monkeypatch):
+    vectors, is_writing, is_taken = desk.mind.store.vectors, threading.Event(), threading.Event()
+    append = vectors.append
+
+    def late(*args):
+        is_writing.set()
+        assert is_taken.wait(30)
+        append(*args)
+
+    monkeypatch.setattr(vectors, "append", late)
+    accepted = upload(desk, manual(40))
+    assert is_writing.wait(30)
+    with desk.mind.catalog.database.write() as connection:  # another worker took it over, and cancelled it
+        ended = {"status": "cancelled", "owner": None, "lease_until": None}
+        connection.execute(sa.update(job_table).where(job_table.c.id == accepted.job_id).values(ended))
+    is_taken.set()
+
+    deadline = time.monotonic() + 20
+    while strays(desk) or vectors.count(PERSONAL):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert desk.mind.catalog.chunks.count(PERSONAL) == 0

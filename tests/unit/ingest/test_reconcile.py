@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import threading
+
+import pytest
 import sqlalchemy as sa
 
 from localmind.catalog.tables import entity, mention
-from localmind.model import PERSONAL, ChunkId, ChunkKey, SourceId
+from localmind.errors import Conflict
+from localmind.model import PERSONAL, ChunkId, ChunkKey, JobStatus, SourceId
 
 TEXTS = {
     "otters.md": "# Otters\n\nThe giant otter of Lake Manu hunts piranhas.\n",
@@ -91,6 +96,27 @@ def test_an_entity_that_was_removed_by_hand_comes_back(desk):
 
 def entities(desk) -> dict[str, int]:
     return {each.name: each.mentions for each in desk.mind.graph.entities(PERSONAL, limit=200).items}
+
+
+def test_rebuild_refuses_while_documents_are_ingested(desk, monkeypatch):
+    is_begun, may_end = threading.Event(), threading.Event()
+    append = desk.mind.store.vectors.append
+
+    def slow(*args):
+        is_begun.set()
+        may_end.wait(30)
+        append(*args)
+
+    monkeypatch.setattr(desk.mind.store.vectors, "append", slow)
+    accepted = desk.mind.sources.upload(PERSONAL, filename="note.md", data=io.BytesIO(b"The otter sleeps at noon."))
+    assert is_begun.wait(30)
+    try:
+        with pytest.raises(Conflict, match="being ingested"):
+            desk.mind.maintenance.rebuild()
+    finally:
+        may_end.set()
+    assert desk.end_of(accepted).status is JobStatus.SUCCEEDED
+    assert desk.mind.maintenance.rebuild().chunks == 1
 
 
 def test_rebuild_gives_the_same_answers_without_reading_a_file(desk):
