@@ -10,18 +10,23 @@ from pathlib import Path
 from localmind.catalog.chunks import BATCH, batched
 from localmind.chunking import embedding_text
 from localmind.embedding.port import Embedder
+from localmind.errors import Conflict
 from localmind.extraction.port import Extractor, Passage
 from localmind.graph.port import ChunkExtraction, Graph
 from localmind.ids import text_hash
 from localmind.ingest.accept import UNFETCHED
 from localmind.ingest.enrich import unpack
 from localmind.ingest.store import Store
-from localmind.model import Chunk, ChunkId, ChunkKey, Extraction, SourceId, TenantId
+from localmind.model import Chunk, ChunkId, ChunkKey, EntityId, Extraction, JobStatus, SourceId, TenantId
 from localmind.operations.reports import Finding, RebuildReport, ReconcileReport, Stats
 from localmind.text.port import TextIndex, TitledChunk
 from localmind.vectors.port import Vectors
 
 MOST_FINDINGS = 1000
+
+EVERY_MENTION = 2**31 - 1
+
+Progress = Callable[[int, int], None]
 
 
 class Maintenance:
@@ -90,12 +95,19 @@ class Maintenance:
         if name == "graph":
             lacking = [*self._with_entities(tenant, lacking), *self._damaged(tenant, busy)]
         if fix:
-            with self._store.transaction_of(index):
-                index.delete(tenant, orphans)
-            for batch in self._chunks(tenant, lacking):
-                self._fill(name, tenant, batch)
+            self._mend(name, tenant, orphans, lacking)
         yield from (Finding(name, "orphan", tenant, key, fixed=fix) for key in orphans)
         yield from (Finding(name, "missing", tenant, key, fixed=fix) for key in lacking)
+
+    def _mend(self, name: str, tenant: TenantId, orphans: list[ChunkId], lacking: list[ChunkId]) -> None:
+        """What is left of chunks that lost something goes from the graph first: a batch written anew is not taken back by the next."""
+        index = self._indexes()[name]
+        with self._store.transaction_of(index):
+            index.delete(tenant, [*orphans, *lacking] if name == "graph" else orphans)
+        for batch in self._chunks(tenant, lacking):
+            self._fill(name, tenant, batch)
+            if name != "vectors":
+                self._arrange(tenant, {chunk.source_id for chunk, _ in batch})
 
     def _still(self, tenant: TenantId, extra: list[ChunkKey], missing: list[ChunkKey]) -> tuple[list[ChunkId], list[ChunkId]]:
         """What is wrong at a second look: the catalog has moved on since the first, which may have taken minutes."""
@@ -117,9 +129,16 @@ class Maintenance:
             again = set(self._store.graph.miscounted(tenant))
             wrong = [entity for entity in wrong if entity in again]
         if wrong and fix:
-            with self._store.transaction_of(self._store.graph):
-                self._store.graph.recount(tenant, wrong)
+            self._recount(tenant, wrong)
         yield from (Finding("graph", "entity_miscounted", tenant, entity, fixed=fix) for entity in wrong)
+
+    def _recount(self, tenant: TenantId, entities: list[EntityId]) -> None:
+        """The relations of such an entity may be miscounted too. They go with its last mention, and come anew with the first."""
+        graph = self._store.graph
+        with self._store.transaction_of(graph):
+            graph.recount(tenant, entities)
+        speakers = {chunk for entity in entities for chunk in graph.mentions(tenant, entity, limit=EVERY_MENTION)}
+        self._mend("graph", tenant, [], sorted(self._catalog.chunks.present(tenant, speakers)))
 
     def _with_entities(self, tenant: TenantId, ids: list[ChunkId]) -> Iterator[ChunkId]:
         """Those of the chunks in which the extractor finds something."""
@@ -156,10 +175,17 @@ class Maintenance:
 
     # --- rebuild
 
-    def rebuild(
-        self, on_progress: Callable[[int, int], None] = lambda _done, _total: None, *, names: Collection[str] = ("vectors", "text", "graph")
-    ) -> RebuildReport:
-        """Make these indexes anew from the catalog: no file is read, no LLM asked. Searches see them fill up."""
+    def rebuild(self, on_progress: Progress = lambda _done, _total: None) -> RebuildReport:
+        """Make all indexes anew from the catalog: no file is read, no LLM asked. Searches see them fill up.
+
+        Raises Conflict while documents are being ingested: what a job has written and not committed would be lost.
+        """
+        if self._catalog.jobs.counts()[JobStatus.RUNNING]:
+            raise Conflict("Documents are being ingested.", hint="Wait until `localmind jobs` shows none running, then try again.")
+        return self.remake(("vectors", "text", "graph"), on_progress)
+
+    def remake(self, names: Collection[str], on_progress: Progress) -> RebuildReport:
+        """Rebuild some of them, where nobody works."""
         started = time.monotonic()
         done = sources = 0
         for tenant in sorted(self._catalog.sources.tenants()):
@@ -174,7 +200,7 @@ class Maintenance:
                 done += len(batch)
                 on_progress(done, total)
             if "graph" in names:
-                self._arrange(tenant)
+                self._arrange(tenant, self._catalog.sources.ids(tenant))
             self._store.vectors.optimize(tenant)
         return RebuildReport(sources, done, time.monotonic() - started)
 
@@ -186,10 +212,10 @@ class Maintenance:
         with self._store.transaction_of(index):
             index.clear(tenant)
 
-    def _arrange(self, tenant: TenantId) -> None:
+    def _arrange(self, tenant: TenantId, sources: set[SourceId]) -> None:
         """Draw the reading order where the graph keeps one of its own."""
         if not self._store.graph.in_catalog:
-            for batch in batched(sorted(self._catalog.sources.ids(tenant))):
+            for batch in batched(sorted(sources)):
                 self._store.graph.arrange(tenant, self._catalog.chunks.orders(tenant, batch))
 
     def stats(self, tenant: TenantId) -> Stats:

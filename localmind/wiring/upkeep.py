@@ -49,7 +49,7 @@ def reembed(settings: Settings, *, report: Callable[[int, int], None]) -> Rebuil
         embedder.open()
         stack.callback(embedder.close)
         maintenance = Maintenance(store, embedder, KeyphraseExtractor(), llm_version=None, data_dir=settings.data_dir)
-        return maintenance.rebuild(report, names=("vectors",))
+        return maintenance.remake(("vectors",), report)
 
 
 def _settings_of(settings: Settings, place: Path | None) -> Settings:
