@@ -32,7 +32,7 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     warm.start()
     stack.callback(mind.catalog.database.close)
     migrate(mind.catalog.database)
-    _refuse_half_a_move(mind)
+    _refuse_what_was_cut_off(mind)
     mind.engines.open(stack, patient=True)
     warm.join()
     mind.embedder.open()  # raises here what went wrong there
@@ -57,11 +57,14 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
         stack.callback(mind.health.close)
 
 
-def _refuse_half_a_move(mind: LocalMind) -> None:
+def _refuse_what_was_cut_off(mind: LocalMind) -> None:
     from localmind.operations.moving import unfinished
+    from localmind.wiring.upkeep import REEMBEDDING
 
     if unfinished(mind.catalog):
         raise ConfigurationError("A move into these engines was begun and not finished.", hint="Run `localmind migrate` again as before.")
+    if mind.catalog.setting(REEMBEDDING):
+        raise ConfigurationError("The vectors were being made anew, and that was cut off.", hint="Run `localmind reembed` again.")
 
 
 def _recover(mind: LocalMind, folder: Path, stack: ExitStack) -> None:

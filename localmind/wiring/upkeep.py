@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from localmind.operations.moving import Progress
     from localmind.operations.reports import MoveReport, RebuildReport
 
+REEMBEDDING = "reembed"
+"""Setting of a catalog whose vectors are not all there: they are being made anew."""
+
 WORKER_SEEN_S = 30
 """A worker that was seen within this time is alive."""
 
@@ -45,11 +48,13 @@ def reembed(settings: Settings, *, report: Callable[[int, int], None]) -> Rebuil
     check_servers(settings)
     with ExitStack() as stack:
         embedder, _ = build_embedder(settings)
-        store = _open(settings, embedder, stack, reset_vectors=True)
-        embedder.open()
+        embedder.open()  # first: nothing is forgotten for a model that can't be had
         stack.callback(embedder.close)
+        store = _open(settings, embedder, stack, reset_vectors=True)
         maintenance = Maintenance(store, embedder, KeyphraseExtractor(), llm_version=None, data_dir=settings.data_dir)
-        return maintenance.remake(("vectors",), report)
+        made = maintenance.remake(("vectors",), report)
+        store.catalog.set_setting(REEMBEDDING, None)
+        return made
 
 
 def _settings_of(settings: Settings, place: Path | None) -> Settings:
@@ -76,6 +81,7 @@ def _open(settings: Settings, embedder: Embedder, stack: ExitStack, *, reset_vec
     if not database.is_sqlite and engines.store.catalog.workers.alive(within_s=WORKER_SEEN_S):
         raise Conflict("A worker is at work.", hint="Stop the service and its workers first.")
     if reset_vectors:
+        engines.store.catalog.set_setting(REEMBEDDING, True)
         engines.store.vectors.reset()
     engines.open(stack)
     return engines.store

@@ -36,7 +36,8 @@ def servers(stack: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The stack's servers, with a database, a collection and a bucket of our own; Neo4j has but one database: the tenant is cleared."""
     name = f"fleet_{secrets.token_hex(4)}"
     address = stack["DATABASE_URL"].rsplit("/", 1)[0]
-    admin = sa.create_engine(stack["DATABASE_URL"], isolation_level="AUTOCOMMIT")
+    # No pool: between the first statement and the last the server may have been killed.
+    admin = sa.create_engine(stack["DATABASE_URL"], isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with admin.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
     forget_personal(stack)
