@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +12,8 @@ import sqlalchemy as sa
 from localmind.catalog.database import Database
 from localmind.catalog.migrate import migrate
 from localmind.ids import random_id
+
+TRIES = 25
 
 
 class Server:
@@ -32,8 +36,14 @@ class Server:
     def drop(self, url: str) -> None:
         name = sa.make_url(url).database
         assert name in self._made
+        drop = f"DROP DATABASE {name} WITH (FORCE)"
         with self._engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+            for _ in range(TRIES):
+                with suppress(sa.exc.ProgrammingError):  # autovacuum is in it: only a superuser may end that, and it leaves by itself
+                    connection.exec_driver_sql(drop)
+                    return
+                time.sleep(0.2)
+            connection.exec_driver_sql(drop)
 
 
 @pytest.fixture(scope="session", name="postgresql")

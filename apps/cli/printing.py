@@ -119,7 +119,10 @@ def print_answer(events: Iterator[tuple[str, Any]]) -> None:
 def print_findings(report: Mapping[str, Any]) -> None:
     console = stdout()
     for one in report["findings"]:
-        console.print(f"{one['store']}: {one['kind']} {one['id']}{' [green]mended[/green]' if one['fixed'] else ''}")
+        mended = " [green]mended[/green]" if one["fixed"] else ""
+        console.print(f"{one['store']}: {one['kind']} {one['id']} of {one['tenant']}{mended}")
+    if any((one["store"], one["kind"]) == ("blobs", "missing") for one in report["findings"]):
+        console.print("A missing file can't be made again: restore it from a backup, or put the document in anew.")
     checked = ", ".join(f"{count} {name}" for name, count in report["checked"].items())
     console.print(f"{report['count']} differences; looked at {checked}.")
 

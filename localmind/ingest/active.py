@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from localmind.ingest.work import Work
-from localmind.model import Chunk, Job, JobId
+from localmind.model import Chunk, Extraction, Job, JobId
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,13 +24,14 @@ MAX_CHARS = 32_000_000
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Chunks of many works, their vectors in the same order, and works that end without another chunk."""
+    """Chunks of many works, their vectors and what they say in the same order, and works that end without another chunk."""
 
     size: int
     """Most chunks: what a kill can cost."""
     items: list[tuple[Work, Chunk]] = field(default_factory=list)
     ended: list[Work] = field(default_factory=list)
     vectors: NDArray[np.float32] | None = None
+    found: list[Extraction] = field(default_factory=list)
 
     @property
     def room(self) -> int:

@@ -250,6 +250,9 @@ class Pipeline:
                 try:
                     texts = [embedding_text(work.title, chunk.heading, chunk.text) for work, chunk in batch.items]
                     batch.vectors = self._embedder.embed_documents(texts)
+                    # Here, so that a batch's names are looked for while the one before it waits for the stores.
+                    results = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in batch.items])
+                    batch.found = [result.extraction for result in results]
                 except Exception as error:
                     _log_fault("embed", error)
                     self._active.fail(batch, error)
@@ -265,9 +268,7 @@ class Pipeline:
                 continue
             ending = self._active.settle(batch)
             try:
-                found = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in batch.items])
-                items = [Written(work, chunk, result.extraction) for (work, chunk), result in zip(batch.items, found, strict=True)]
-                self._write_patiently(batch, items, ending)
+                self._write_patiently(batch, ending)
             except Exception as error:
                 if not isinstance(error, StoreUnavailable):
                     _log_fault("write", error)
@@ -277,14 +278,14 @@ class Pipeline:
                         self._leave(work)
             self._changes.announce(work.job.id for work in batch.works())
 
-    def _write_patiently(self, batch: Batch, items: list[Written], ending: list[Work]) -> None:
+    def _write_patiently(self, batch: Batch, ending: list[Work]) -> None:
         """Until it is written: what was embedded is not thrown away because a store is away for a minute."""
         deadline = time.monotonic() + PATIENCE_S
         again = False
         while True:
             try:
                 with self._writing:
-                    self._write(batch, items, ending, again=again)
+                    self._write(batch, ending, again=again)
                     for work in ending:
                         self._leave(work)
                 self._outages.over()
@@ -298,10 +299,10 @@ class Pipeline:
                     raise
             again = True
 
-    def _write(self, batch: Batch, items: list[Written], ending: list[Work], *, again: bool) -> None:
-        places = [at for at, item in enumerate(items) if not item.work.is_lost]
-        vectors = batch.vectors if batch.vectors is None or len(places) == len(items) else batch.vectors[places]
-        items = [items[at] for at in places]
+    def _write(self, batch: Batch, ending: list[Work], *, again: bool) -> None:
+        places = [at for at, (work, _) in enumerate(batch.items) if not work.is_lost]
+        vectors = batch.vectors if batch.vectors is None or len(places) == len(batch.items) else batch.vectors[places]
+        items = [Written(*batch.items[at], batch.found[at]) for at in places]
         for item in items:
             item.work.stored = item.chunk.end
         finished = [work for work in ending if not work.is_lost]

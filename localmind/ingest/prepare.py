@@ -12,12 +12,12 @@ from localmind.catalog.catalog import Catalog
 from localmind.catalog.sources import Revision
 from localmind.chunking import chunk
 from localmind.embedding.port import Tokenizer
-from localmind.errors import Cancelled, NoText
+from localmind.errors import Cancelled, NoText, NotFound
 from localmind.ingest import documents
 from localmind.ingest.accept import UNFETCHED, Accept, Incoming
 from localmind.ingest.store import Store
 from localmind.ingest.work import READ_SHARE, Work, job_error
-from localmind.model import Document, Job, JobStatus, Part, Stage
+from localmind.model import Document, Job, JobStatus, Part, SourceId, Stage
 from localmind.readers.fetch import fetch
 from localmind.readers.sandbox import Parts, Readers
 
@@ -60,12 +60,12 @@ class Prepare:
         Raises the reader's errors, and Cancelled.
         """
         assert job.source_id is not None
-        if self._catalog.sources.revision(job.tenant, job.source_id).visible > job.version:
+        revision = self._revision(job, job.source_id)
+        if revision.visible > job.version:
             overtaken = Cancelled("A newer version of the document took its place.")
             self._catalog.jobs.finish([job], JobStatus.CANCELLED, error=job_error(overtaken, None))
             return None
-        revision = self._catalog.sources.revision(job.tenant, job.source_id, job.version)
-        if revision.visible >= job.version:  # a kill came between the version's appearance and the job's end
+        if revision.visible == job.version:  # a kill came between the version's appearance and the job's end
             return self._resume_after_commit(job, revision)
         if attempts > 1:
             self._store.sweep(job.tenant, job.source_id)
@@ -78,7 +78,14 @@ class Prepare:
                 return None
         else:
             document = documents.load(self._blobs, revision)
-        return self._plan(job, revision, document)
+        return self._plan(job, revision, document, attempts)
+
+    def _revision(self, job: Job, source: SourceId) -> Revision:
+        """The job's own, or the visible one where a newer version has cleared that away."""
+        try:
+            return self._catalog.sources.revision(job.tenant, source, job.version)
+        except NotFound:
+            return self._catalog.sources.revision(job.tenant, source)
 
     def _resume_after_commit(self, job: Job, revision: Revision) -> Work:
         """A work without chunks left: what remains is to clear up, and to enrich."""
@@ -88,7 +95,7 @@ class Prepare:
         work.places = dict(present)
         return work
 
-    def _plan(self, job: Job, revision: Revision, document: Document) -> Work:
+    def _plan(self, job: Job, revision: Revision, document: Document, attempts: int) -> Work:
         source = revision.source_id
         own = document.title if revision.kind in ("file", "url") else None
         title = own or revision.title
@@ -101,7 +108,9 @@ class Prepare:
             max_tokens=self._chunk_tokens,
             overlap_tokens=self._overlap_tokens,
         )
-        present = self._catalog.chunks.places(job.tenant, source) if revision.latest > 1 or job.attempts else {}
+        # A first try finds nothing: what is staged comes with a later stage.
+        is_first = revision.latest == 1 and attempts == 1 and job.stage == Stage.READ
+        present = {} if is_first else self._catalog.chunks.places(job.tenant, source)
         return Work(job, revision, title, document, chunks, present)
 
     # --- reading

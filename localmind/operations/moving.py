@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -77,9 +77,9 @@ def move(source: Store, target: Store, *, report: Progress) -> MoveReport:
         _copy_indexes(tenant, source, target, state, report)
     found = Comparison(source, target, report).run()
     if found.differences:
-        raise MoveFailed(
-            f"The copy differs: {'; '.join(found.differences[:5])}.", hint="Run the move again; if it stays, reconcile the source first."
-        )
+        target.catalog.set_setting(MARKER, state | {"tables": [], "chunks": {}})  # the next try copies all anew
+        hint = "Run the move again; if it stays, empty the target, and run `localmind reconcile` on the source first."
+        raise MoveFailed(f"The copy differs: {'; '.join(found.differences[:5])}.", hint=hint)
     target.catalog.set_setting(MARKER, None)
     return found
 
@@ -93,13 +93,27 @@ def _begin(source: Store, target: Store) -> dict[str, Any]:
     known = target.catalog.setting(MARKER)
     state: dict[str, Any] = known if isinstance(known, dict) else {}
     if not state:
-        if target.catalog.sources.tenants():
-            raise Conflict("The target holds sources already.", hint="Move into empty engines: a new database, or an empty DATA_DIR.")
+        _require_empty(target, source.catalog.sources.tenants())
         state = {"origin": origin, "tables": [], "chunks": {}}
         target.catalog.set_setting(MARKER, state)
     if state["origin"] != origin:
         raise Conflict("The target holds an unfinished move of another catalog.", hint="Finish that one, or empty the target.")
     return state
+
+
+def _require_empty(target: Store, tenants: Collection[TenantId]) -> None:
+    """Of everything, conversations too: what is there would stay, and the comparison would find it. Shared folders are found so as well."""
+    held = [f"{table.name}s" for table in TABLES if table is not tables.setting and _count(table, target.catalog.database)]
+    others = {
+        "files": target.blobs.tenants,
+        "vectors": target.vectors.tenants,
+        "texts": target.text.tenants,
+        "entities": target.graph.tenants,
+    }
+    held += [name for name, there in others.items() if not set(tenants).isdisjoint(there())]
+    if held:
+        hint = "Move into empty engines: a new database and a DATA_DIR, collection and bucket of its own."
+        raise Conflict(f"The target holds {held[0]} already.", hint=hint)
 
 
 # --- rows

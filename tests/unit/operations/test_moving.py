@@ -119,3 +119,24 @@ def test_a_copy_that_differs_is_told(old: Path, tmp_path: Path, model_cache: Pat
 
     with pytest.raises(MoveFailed, match="chunk"):
         move(old, tmp_path / "new", spoil)
+
+
+def test_a_move_whose_copy_differed_can_be_run_again(old: Path, tmp_path: Path) -> None:
+    def spoil(name: str, done: int, total: int) -> None:
+        if name == "chunks" and done == total:
+            import sqlite3
+
+            with sqlite3.connect(tmp_path / "new" / "catalog.db") as database:
+                database.execute("DELETE FROM mention")
+
+    with pytest.raises(MoveFailed, match="graph"):
+        move(old, tmp_path / "new", spoil)
+
+    assert move(old, tmp_path / "new")["graph"] == 2
+
+
+def test_a_target_that_shares_a_folder_with_the_source_is_refused(old: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "blobs").symlink_to(old / "blobs")
+    with pytest.raises(Conflict, match="holds files already"):
+        move(old, tmp_path / "new")
