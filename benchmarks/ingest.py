@@ -38,9 +38,11 @@ FLOOR_BATCH = 1024
 class Instant:
     """Answers at once with random unit vectors: fills a base with everything but the embedding done for real."""
 
+    _random = np.random.default_rng(1)
+    """One for all fills: with vectors that come again a search has to look at all that tie."""
+
     def __init__(self, real: Any) -> None:
         self._real = real
-        self._random = np.random.default_rng(1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
