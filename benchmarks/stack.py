@@ -97,20 +97,40 @@ def run_ingest(models: Path, pdf: Path, count: int = 1000) -> None:
         try:
             fleet.start()
             fleet.wait_for(fleet.put_in("Warm up", "A first note."), fleet.put_in("Warm up too", "A second note."))
+            before = cpu_s()
             began = time.perf_counter()
             with pdf.open("rb") as data:
                 answer = fleet.call("POST", "/api/v1/sources/upload", files={"file": (pdf.name, data)})
             fleet.wait_for(answer.json()["sources"][0]["job_id"], timeout_s=300)
             stack_pdf = time.perf_counter() - began
+            print("CPU seconds for the PDF:", spent(before))
+            before = cpu_s()
             began = time.perf_counter()
             fleet.call("POST", "/api/v1/sources/bulk", content=lines).raise_for_status()
-            while (jobs := fleet.get("/api/v1/stats")["jobs"])["queued"] + jobs["running"]:
+            while any(fleet.get("/api/v1/jobs", status=status, limit=1)["items"] for status in ("queued", "running")):
                 time.sleep(0.2)
             stack_notes = time.perf_counter() - began
+            print("CPU seconds for the notes:", spent(before))
         finally:
             fleet.close()
     for name, embedded_s, stack_s in ((pdf.name, embedded_pdf, stack_pdf), (f"{count} notes", embedded_notes, stack_notes)):
         print(f"{name}: embedded {embedded_s:.1f} s, two workers on the stack {stack_s:.1f} s: {embedded_s / stack_s:.2f} x")
+
+
+def cpu_s() -> dict[str, float]:
+    """Seconds of CPU so far, by program; of a Python program by what it runs."""
+    found: dict[str, float] = {}
+    for process in psutil.process_iter(["name", "cmdline", "cpu_times"]):
+        told = process.info
+        command = " ".join(told["cmdline"] or ())
+        name = next((each for each in ("celery", "uvicorn", "benchmarks") if each in command), told["name"])
+        found[name] = found.get(name, 0.0) + told["cpu_times"].user + told["cpu_times"].system
+    return found
+
+
+def spent(before: dict[str, float]) -> str:
+    after = {name: seconds - before.get(name, 0.0) for name, seconds in cpu_s().items()}
+    return ", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(after.items(), key=lambda each: -each[1]) if seconds >= 0.3)
 
 
 def filled(mind: LocalMind, chunks: int = 50_000) -> None:

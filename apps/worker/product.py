@@ -76,6 +76,6 @@ class Product:
 
 
 def share_of_cores(processes: int) -> int:
-    """Cores that each of so many processes may compute on."""
+    """Cores that each of so many processes may compute on: two shares, since a process that has work is often the only one that has."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, available // max(1, processes))
+    return min(available, max(1, 2 * available // max(1, processes)))

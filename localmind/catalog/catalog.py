@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from localmind.catalog.chunks import Chunks
 from localmind.catalog.database import Database
-from localmind.catalog.jobs import JobTable
+from localmind.catalog.jobs import Claim, JobTable
 from localmind.catalog.sources import SourceTable
 from localmind.catalog.tables import setting
 from localmind.catalog.workers import WorkerTable
@@ -23,6 +24,13 @@ class Catalog:
         self.chunks = Chunks(database)
         self.jobs = JobTable(database)
         self.workers = WorkerTable(database)
+
+    def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
+        """Jobs as JobTable.claim gives them, each with its revision."""
+        claims = self.jobs.claim(worker, limit=limit, lease_s=lease_s)
+        versions = {claim.job.id: (claim.job.source_id, claim.job.version) for claim in claims if claim.job.source_id is not None}
+        found = self.sources.revisions(versions.values()) if versions else {}
+        return [replace(claim, revision=found.get(versions[claim.job.id])) if claim.job.id in versions else claim for claim in claims]
 
     @contextmanager
     def alone(self, tenant: TenantId) -> Iterator[None]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from localmind.catalog import claims, cursors
 from localmind.catalog.database import Database
+from localmind.catalog.sources import Revision
 from localmind.catalog.tables import job
 from localmind.errors import NotFound
 from localmind.ids import random_id
@@ -31,12 +32,18 @@ state = sa.func.coalesce(job.c.status, "")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that this worker has, and how often one was begun or went wrong before. is_cancelled: it is only to be cleared up."""
+    """A job that this worker has, and how often one was begun or went wrong before.
+
+    is_first: nobody can have written anything of it yet. is_cancelled: it is only to be cleared up. revision: its source's content;
+    None for a delete, and where it is gone since a newer version was shown.
+    """
 
     job: Job
     attempts: int
     failures: int
+    is_first: bool
     is_cancelled: bool
+    revision: Revision | None = None
 
 
 class JobTable:
@@ -201,12 +208,12 @@ class JobTable:
             return int(connection.execute(query.values(status=JobStatus.QUEUED, owner=None, lease_until=None)).rowcount)
 
     def release(self, worker: str) -> None:
-        """The worker stops: what it had not finished is queued again, and that was nobody's fault."""
+        """The worker stops: what it had not finished is queued again."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(job)
                 .where(job.c.status == JobStatus.RUNNING, job.c.owner.startswith(f"{worker}."))
-                .values(status=JobStatus.QUEUED, owner=None, lease_until=None, attempts=job.c.attempts - 1)
+                .values(status=JobStatus.QUEUED, owner=None, lease_until=None)
             )
 
     def failures(self, job_id: JobId) -> int:
@@ -283,7 +290,8 @@ def _had(jobs: Sequence[Job]) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _claim(row: Any) -> Claim:
-    return Claim(to_job(row), row.attempts, row.failures, row.cancel)
+    is_first = row.attempts == 1 and row.error is None and row.stage == Stage.READ
+    return Claim(to_job(row), row.attempts, row.failures, is_first, row.cancel)
 
 
 def to_job(row: Any) -> Job:

@@ -109,6 +109,12 @@ class SourceTable:
             raise NotFound(f"There is no source {source_id!r}.", hint="GET /api/v1/sources lists them.")
         return _revision(row)
 
+    def revisions(self, versions: Collection[tuple[SourceId, int]]) -> dict[tuple[SourceId, int], Revision]:
+        """Those of the versions that are there."""
+        wanted = REVISION.where(sa.tuple_(revision.c.source_id, revision.c.version).in_(list(versions)))
+        with self._db.read() as connection:
+            return {(SourceId(row.source_id), int(row.version)): _revision(row) for row in connection.execute(wanted)}
+
     def latest(self, tenant: TenantId, *, uris: Collection[str] = (), hashes: Collection[str] = ()) -> list[Revision]:
         """The latest revision of each source that has one of the uris or whose latest content is one of the hashes."""
         current = REVISION.where(source.c.tenant == tenant, revision.c.version == source.c.latest, source.c.deleted_at.is_(None))

@@ -54,7 +54,7 @@ LONG_CHARS = 100_000
 REPORT_S = 0.5
 """A job's progress is written, and a cancel noticed, at most this often."""
 
-Prepare = Callable[[Job, int], Work | None]
+Prepare = Callable[[Claim], Work | None]
 
 
 class Pipeline:
@@ -174,7 +174,7 @@ class Pipeline:
             if not self._claims:
                 self._wake.clear()
                 limit = 1 if self._outages.are_on else CLAIM
-                self._claims.extend(self._jobs.claim(self.owner, limit=limit, lease_s=self._lease_s))
+                self._claims.extend(self._store.catalog.claim(self.owner, limit=limit, lease_s=self._lease_s))
             if self._claims:
                 claim = self._claims.popleft()
                 self._preparing[claim.job.id] = claim.job
@@ -186,7 +186,7 @@ class Pipeline:
         job = claim.job
         try:
             self._failures.check_attempts(claim)
-            work = None if claim.is_cancelled else prepare(job, claim.attempts)
+            work = None if claim.is_cancelled else prepare(claim)
             if claim.is_cancelled or job.id in self._cancelled:
                 raise Cancelled("The job was cancelled.")
             if work is not None:

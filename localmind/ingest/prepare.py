@@ -9,15 +9,16 @@ from itertools import islice
 
 from localmind.blobs.port import Blobs
 from localmind.catalog.catalog import Catalog
+from localmind.catalog.jobs import Claim
 from localmind.catalog.sources import Revision
 from localmind.chunking import chunk
 from localmind.embedding.port import Tokenizer
-from localmind.errors import Cancelled, NoText, NotFound
+from localmind.errors import Cancelled, NoText
 from localmind.ingest import documents
 from localmind.ingest.accept import UNFETCHED, Accept, Incoming
 from localmind.ingest.store import Store
 from localmind.ingest.work import READ_SHARE, Work, job_error
-from localmind.model import Document, Job, JobStatus, Part, SourceId, Stage
+from localmind.model import Document, Job, JobStatus, Part, Stage
 from localmind.readers.fetch import fetch
 from localmind.readers.sandbox import Parts, Readers
 
@@ -54,20 +55,22 @@ class Prepare:
     def _blobs(self) -> Blobs:
         return self._store.blobs
 
-    def __call__(self, job: Job, attempts: int) -> Work | None:
+    def __call__(self, claim: Claim) -> Work | None:
         """The work that the job asks for; None where there is nothing left to embed and the job is over.
 
         Raises the reader's errors, and Cancelled.
         """
+        job, revision = claim.job, claim.revision
         assert job.source_id is not None
-        revision = self._revision(job, job.source_id)
+        if revision is None:  # a newer version was shown, and has cleared it away
+            revision = self._catalog.sources.revision(job.tenant, job.source_id)
         if revision.visible > job.version:
             overtaken = Cancelled("A newer version of the document took its place.")
             self._catalog.jobs.finish([job], JobStatus.CANCELLED, error=job_error(overtaken, None))
             return None
         if revision.visible == job.version:  # a kill came between the version's appearance and the job's end
             return self._resume_after_commit(job, revision)
-        if attempts > 1:
+        if not claim.is_first or revision.visible != job.version - 1:  # somebody may have written, and got no further
             self._store.sweep(job.tenant, job.source_id)
         if revision.blob_key == UNFETCHED:
             revision = self._fetch(job, revision)
@@ -78,14 +81,7 @@ class Prepare:
                 return None
         else:
             document = documents.load(self._blobs, revision)
-        return self._plan(job, revision, document, attempts)
-
-    def _revision(self, job: Job, source: SourceId) -> Revision:
-        """The job's own, or the visible one where a newer version has cleared that away."""
-        try:
-            return self._catalog.sources.revision(job.tenant, source, job.version)
-        except NotFound:
-            return self._catalog.sources.revision(job.tenant, source)
+        return self._plan(job, revision, document, is_new=claim.is_first and revision.latest == 1)
 
     def _resume_after_commit(self, job: Job, revision: Revision) -> Work:
         """A work without chunks left: what remains is to clear up, and to enrich."""
@@ -95,7 +91,7 @@ class Prepare:
         work.places = dict(present)
         return work
 
-    def _plan(self, job: Job, revision: Revision, document: Document, attempts: int) -> Work:
+    def _plan(self, job: Job, revision: Revision, document: Document, *, is_new: bool) -> Work:
         source = revision.source_id
         own = document.title if revision.kind in ("file", "url") else None
         title = own or revision.title
@@ -108,9 +104,7 @@ class Prepare:
             max_tokens=self._chunk_tokens,
             overlap_tokens=self._overlap_tokens,
         )
-        # A first try finds nothing: what is staged comes with a later stage.
-        is_first = revision.latest == 1 and attempts == 1 and job.stage == Stage.READ
-        present = {} if is_first else self._catalog.chunks.places(job.tenant, source)
+        present = {} if is_new else self._catalog.chunks.places(job.tenant, source)
         return Work(job, revision, title, document, chunks, present)
 
     # --- reading

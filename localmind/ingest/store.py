@@ -189,8 +189,8 @@ class Store:
 
     @staticmethod
     def has_leftovers(work: Work) -> bool:
-        """Whether something may be left to clear after it appeared: of a version before it, shown or cut off, or staged."""
-        return work.job.version > 1 or bool(work.present)
+        """Whether the version before it left something to clear after the new one appeared."""
+        return work.revision.visible > 0 or bool(work.present)
 
     def clear_leftovers(self, tenant: TenantId, source: SourceId, version: int) -> None:
         """After a version appeared: what indexes hold of chunks that are gone, old revisions and blobs that nothing needs."""
@@ -223,10 +223,16 @@ class Store:
 
     def sweep_if_idle(self, tenant: TenantId, source: SourceId) -> bool:
         """Sweep, unless a job works on the source or will: what it writes has no row yet. False then."""
+        import numpy as np
+
         with self.catalog.alone(tenant):
             if self.catalog.jobs.open_sources(source):
                 return False
             self.sweep(tenant, source)
+            known = sorted(self.catalog.chunks.ids_of(tenant, source))
+            if self.vectors.count(tenant, source=source) > len(known):  # appended once more, by a worker that was late
+                vectors = self.vectors.get(tenant, known)
+                self.vectors.write(tenant, [ChunkKey(key, source) for key in vectors], np.stack(list(vectors.values())))
             return True
 
     def transaction_of(self, index: Vectors | TextIndex | Graph) -> AbstractContextManager[object]:

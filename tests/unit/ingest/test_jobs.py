@@ -6,6 +6,7 @@ import io
 import threading
 import time
 
+import numpy as np
 import sqlalchemy as sa
 
 from localmind.catalog.tables import job as job_table
@@ -217,3 +218,24 @@ def test_what_a_worker_writes_after_it_lost_its_lease_is_swept(desk, monkeypatch
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert desk.mind.catalog.chunks.count(PERSONAL) == 0
+
+
+def test_what_was_written_before_a_store_went_away_is_not_there_twice(desk, monkeypatch):
+    accepted = write_and_be_away(desk, monkeypatch, manual(40))
+
+    assert desk.end_of(accepted).status is JobStatus.SUCCEEDED
+
+    assert desk.mind.store.vectors.count(PERSONAL) == desk.mind.catalog.chunks.count(PERSONAL) > 1
+    assert desk.mind.maintenance.reconcile(fix=False).findings == ()
+
+
+def test_a_chunk_that_a_late_worker_appended_once_more_is_made_one_again(desk):
+    accepted = desk.put(OTTERS)
+    vectors, store = desk.mind.store.vectors, desk.mind.store
+    (keys,) = vectors.keys(PERSONAL)
+    found = vectors.get(PERSONAL, [key.chunk_id for key in keys])
+    vectors.append(PERSONAL, keys, np.stack([found[key.chunk_id] for key in keys]))
+
+    assert store.sweep_if_idle(PERSONAL, accepted.source_id)
+
+    assert vectors.count(PERSONAL) == len(keys)
