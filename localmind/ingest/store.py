@@ -232,7 +232,8 @@ class Store:
             known = sorted(self.catalog.chunks.ids_of(tenant, source))
             if self.vectors.count(tenant, source=source) > len(known):  # appended once more, by a worker that was late
                 vectors = self.vectors.get(tenant, known)
-                self.vectors.write(tenant, [ChunkKey(key, source) for key in vectors], np.stack(list(vectors.values())))
+                self.vectors.delete(tenant, known)
+                self.vectors.append(tenant, [ChunkKey(key, source) for key in vectors], np.stack(list(vectors.values())))
             return True
 
     def transaction_of(self, index: Vectors | TextIndex | Graph) -> AbstractContextManager[object]:
