@@ -87,7 +87,7 @@ def test_a_dropped_pdf_is_read_asked_and_cited_at_its_page(open_page: OpenPage, 
 
     row(page, TITLE).get_by_text("Ready", exact=True).wait_for()
     assert "3 pages" in row(page, TITLE).inner_text()
-    assert {"Waiting", "In progress", "Starting"} & {re.split(" · ", facts)[0] for facts in page.evaluate("window.keptFacts")}
+    assert {"Waiting", "In progress", "Starting", "Reading"} & {re.split(" · ", facts)[0] for facts in page.evaluate("window.keptFacts")}
 
     ask(page, QUESTION)
     card = page.locator("a.card").first
