@@ -15,7 +15,7 @@ import pytest
 
 from localmind.catalog.catalog import Catalog
 from localmind.catalog.database import Database
-from localmind.catalog.jobs import BULK
+from localmind.catalog.jobs import BULK, Claim
 from localmind.model import JobStatus, SourceId, TenantId
 from tests.postgresql_server import catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
 
@@ -87,20 +87,27 @@ def test_jobs_of_killed_workers_are_done_by_others_and_each_is_finished_once(cat
     assert catalog.jobs.counts(ANN) == {"queued": 0, "running": 0, "succeeded": 200, "failed": 0, "cancelled": 0}
 
 
-def test_a_claim_among_a_hundred_thousand_takes_less_than_20_ms(catalog: Catalog) -> None:
-    """Measured: 3 to 10 ms on two cores."""
-    for start_ in range(0, 100_000, 10_000):
-        catalog.jobs.add(ANN, [("ingest", SourceId(f"s{n}"), 1, BULK) for n in range(start_, start_ + 10_000)])
+def test_a_claim_among_a_hundred_thousand_costs_what_one_among_a_thousand_does(catalog: Catalog) -> None:
+    def queue(first: int, last: int) -> None:
+        catalog.jobs.add(ANN, [("ingest", SourceId(f"s{n}"), 1, BULK) for n in range(first, last)])
+
+    def claims_s() -> tuple[float, list[Claim]]:
+        """The fastest of ten claims, since other work only slows them; and what the first one gave."""
+        took, first = [], []
+        for _ in range(10):
+            began = time.perf_counter()
+            claimed = catalog.jobs.claim("w", limit=8, lease_s=30)
+            took.append(time.perf_counter() - began)
+            first = first or claimed
+        return min(took), first
+
+    queue(0, 1_000)
+    few_s, _ = claims_s()
+    for start_ in range(10_000, 110_000, 10_000):
+        queue(start_, start_ + 10_000)
     single = catalog.jobs.add(BOB, [("ingest", SourceId("b"), 1, BULK)])
+    many_s, first = claims_s()
 
-    took_ms: list[float] = []
-    first = []
-    for _ in range(20):
-        began = time.perf_counter()
-        claimed = catalog.jobs.claim("w", limit=8, lease_s=30)
-        took_ms.append((time.perf_counter() - began) * 1000)
-        first.append(claimed)
-
-    assert single[0] in {claim.job.id for claim in first[0]}
-    assert min(took_ms) < 20, took_ms  # the rest is what else this machine does
+    assert single[0] in {claim.job.id for claim in first}
+    assert many_s < 10 * few_s, "to read all that waits would take a hundred times as long"
     assert catalog.jobs.counts()[JobStatus.RUNNING] == 160
