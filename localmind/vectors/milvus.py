@@ -91,24 +91,20 @@ class MilvusVectors:
         self._call_any_model("drop_collection")
 
     def write(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
-        self._insert(tenant, keys, vectors, replacing=True)
-
-    def append(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
-        """Without the deletes of write, which later searches pay for as long as a segment grows."""
-        self._insert(tenant, keys, vectors, replacing=False)
-
-    def _insert(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32], *, replacing: bool) -> None:
         _checked(tenant)
         self._check(keys, vectors)
         last = {key.chunk_id: at for at, key in enumerate(keys)}  # of a repeated id the last one stays
         places = list(last.values())
         for start in range(0, len(places), ROWS_PER_CALL):
             rows = [_row(tenant, keys[at], vectors[at]) for at in places[start : start + ROWS_PER_CALL]]
-            if replacing:
-                self._call("delete", ids=[row["id"] for row in rows])
+            self._call("delete", ids=[row["id"] for row in rows])
             self._call("insert", data=rows)
         if places:
             self._await()
+
+    def append(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
+        """As write: of two workers that each took a job for theirs, in an outage, the later leaves one row and not two."""
+        self.write(tenant, keys, vectors)
 
     def search(self, tenant: TenantId, query: Vector, *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
         if query.shape != (self._dim,):

@@ -82,7 +82,7 @@ def test_the_collection_is_as_documented(store: MilvusVectors, bare: MilvusClien
 def test_what_a_killed_worker_wrote_is_there_once_when_the_next_one_writes_it_again(store: MilvusVectors, uri: str) -> None:
     other = vectors_of(uri, store._collection)
     for writer in (store, other, store):
-        writer.write(ANN, keys("a", "b"), np.stack([EAST, EAST]))
+        writer.append(ANN, keys("a", "b"), np.stack([EAST, EAST]))
     assert store.count(ANN) == 2
     assert [key for batch in store.keys(ANN) for key in batch] == keys("a", "b")
     assert found(other) == ["a", "b"]
