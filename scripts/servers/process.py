@@ -97,7 +97,10 @@ def alive(pid: int) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """When it started, in clock ticks since boot; None when it ended, a zombie included."""
+    """When it started, in clock ticks since boot; None when it ended, a zombie included.
+
+    Of a killed JVM the first thread is a zombie while others still hold its port and its files: it has not ended yet.
+    """
     with contextlib.suppress(ChildProcessError):  # a child of this very command would stay a zombie
         os.waitpid(pid, os.WNOHANG)
     try:
@@ -105,7 +108,8 @@ def _started(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] == "Z" else fields[19]
+    state, threads, started = fields[0], int(fields[17]), fields[19]  # proc_pid_stat(5)
+    return None if state == "Z" and threads <= 1 else started
 
 
 def resident_mib(pid: int) -> int:

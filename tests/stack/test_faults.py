@@ -142,7 +142,8 @@ def faults(fleet: Fleet, wires: Mapping[str, TcpProxy], generator: random.Random
 
     def kill_server(name: str) -> None:
         for verb in ("kill", "start"):
-            subprocess.run([sys.executable, ROOT / "scripts" / "stack", verb, name], check=True, capture_output=True, timeout=120)
+            done = subprocess.run([sys.executable, ROOT / "scripts" / "stack", verb, name], capture_output=True, text=True, timeout=150)
+            assert done.returncode == 0, done.stderr
 
     def kill_child() -> None:
         pids = children(fleet.worker)
