@@ -25,8 +25,14 @@ def free_port() -> int:
     """Below those that the system gives to connections: one of them could take it while its server is down."""
     while True:
         port = random.randrange(20_000, 29_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        if is_free(port):
             return port
+
+
+def is_free(port: int) -> bool:
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
 
 
 def eventually(holds: Callable[[], bool], what: str, timeout_s: float = START_S) -> None:
@@ -72,6 +78,8 @@ class Process:
     def __init__(self, command: list[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> None:
         self._command, self._folder, self._environment, self._log = command, folder, environment, log
         self._process: subprocess.Popen[bytes] | None = None
+        self.port: int | None = None
+        """Where it listens."""
 
     def start(self) -> None:
         with self._log.open("ab") as log:
@@ -99,6 +107,8 @@ class Process:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+            # The children that shared its socket end a moment later.
+            eventually(lambda: self.port is None or is_free(self.port), f"port {self.port} must get free", 20)
 
     def stop(self) -> int:
         """The exit status after SIGTERM."""
@@ -123,6 +133,7 @@ class Fleet:
         backend = ["uvicorn", "main:app", "--workers", "2", "--port", str(self.port)]
         worker = ["celery", "-A", "tasks", "worker", "--concurrency=2", "--queues=ingestion"]
         self.backend = Process(backend, folder=ROOT / "apps" / "backend", environment=environment, log=folder / "backend.log")
+        self.backend.port = self.port
         self.worker = Process(worker, folder=ROOT / "apps" / "worker", environment=environment, log=folder / "worker.log")
 
     def start(self) -> None:
