@@ -32,9 +32,8 @@ def serve(settings: Settings) -> Exit:
     app = create_app(settings)
     url = _url(settings)
     with _listen(settings) as listener:
-        if (
-            role_of(settings) is Role.ALONE and settings.data_dir.is_dir()
-        ):  # a second service must not put its address in place of the first one's
+        if role_of(settings) is Role.ALONE and settings.data_dir.is_dir():
+            # A second service must not put its address in place of the first one's.
             lock_data_dir(settings.data_dir).release()
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, ws="websockets-sansio")
         server = uvicorn.Server(config)

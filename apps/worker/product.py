@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
 import structlog
 
+from localmind.embedding.onnx import available_cores
 from localmind.errors import LocalMindError, Unavailable
 from localmind.settings import Settings
 
@@ -77,5 +77,5 @@ class Product:
 
 def share_of_cores(processes: int) -> int:
     """Cores that each of so many processes may compute on: two shares, since a process that has work is often the only one that has."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = available_cores()
     return min(available, max(1, 2 * available // max(1, processes)))

@@ -255,12 +255,16 @@ class JobTable:
         with self._db.read() as connection:
             return set(connection.execute(sa.select(job.c.id).where(job.c.id.in_(ids), job.c.cancel)).scalars())
 
-    def open_sources(self, source: SourceId | None = None) -> set[SourceId]:
-        """Sources that a job still works on or will; of one alone if it is named."""
-        query = sa.select(job.c.source_id).distinct()
-        query = query.where(job.c.status.in_(OPEN)) if source is None else query.where(job.c.source_id == source, state.in_(OPEN))
+    def open_sources(self) -> set[SourceId]:
+        """Sources that a job still works on or will."""
         with self._db.read() as connection:
-            return set(connection.execute(query).scalars())
+            return set(connection.execute(sa.select(job.c.source_id).where(job.c.status.in_(OPEN)).distinct()).scalars())
+
+    def is_open(self, tenant: TenantId, source: SourceId) -> bool:
+        """Whether a job still works on the source or will."""
+        which = (job.c.tenant == tenant, job.c.source_id == source, state.in_(OPEN))
+        with self._db.read() as connection:
+            return connection.execute(sa.select(job.c.id).where(*which).limit(1)).first() is not None
 
     def counts(self, tenant: TenantId | None = None) -> dict[str, int]:
         query = sa.select(job.c.status, sa.func.count()).group_by(job.c.status)

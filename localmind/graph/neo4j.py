@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from localmind.catalog import cursors
 from localmind.graph import cypher
-from localmind.graph.merging import entity_id, key_of
+from localmind.graph.linking import linked
+from localmind.graph.merging import key_of
 from localmind.graph.neo4j_writing import replace, spoken, take_back
 from localmind.graph.port import ChunkExtraction, Neighbor, Subgraph
 from localmind.graph.rings import around
@@ -18,6 +19,7 @@ from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPag
 from localmind.neo4j import Neo4jDriver
 from localmind.neo4j.asking import CypherResult, ask
 from localmind.neo4j.chunks import batches, ids_in, pages, prune, tenants
+from localmind.ranking import ranked
 
 if TYPE_CHECKING:
     from neo4j import ManagedTransaction
@@ -138,9 +140,7 @@ class Neo4jGraph:
         return [found[id_] for id_ in ids if id_ in found]
 
     def link(self, tenant: TenantId, names: Sequence[str]) -> Mapping[str, Entity]:
-        ids = {name: entity_id(tenant, key) for name in names if (key := key_of(name))}
-        known = {item.id: item for item in self.get(tenant, list(dict.fromkeys(ids.values())))}
-        return {name: known[id_] for name, id_ in ids.items() if id_ in known}
+        return linked(self, tenant, names)
 
     def count_entities(self, tenant: TenantId) -> int:
         return int(self._driver.rows(cypher.COUNT_ENTITIES, tenant=tenant)[0]["count"])
@@ -196,7 +196,7 @@ class Neo4jGraph:
             candidates=CANDIDATES if looked_up else limit,
             limit=limit,
         )
-        return sorted((ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows), key=lambda hit: (-hit.score, hit.chunk_id))
+        return ranked(ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows)
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row["id"]) for row in self._driver.rows(cypher.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from localmind.catalog import cursors
 from localmind.catalog.database import Database
 from localmind.graph import statements as sql
+from localmind.graph.linking import linked
 from localmind.graph.merging import Merged, RelationKey, Said, entity_id, key_of, merge
 from localmind.graph.paths import shortest_path
 from localmind.graph.port import ChunkExtraction, Neighbor, Subgraph
@@ -34,6 +35,7 @@ from localmind.model import (
     SourceId,
     TenantId,
 )
+from localmind.ranking import ranked
 
 BATCH = 2_000
 """Chunks of one deletion, entities of one lookup: bounds the parameters' size."""
@@ -203,9 +205,7 @@ class SqlGraph:
         return [found[id_] for id_ in ids if id_ in found]
 
     def link(self, tenant: TenantId, names: Sequence[str]) -> Mapping[str, Entity]:
-        ids = {name: entity_id(tenant, key) for name in names if (key := key_of(name))}
-        known = {item.id: item for item in self.get(tenant, list(dict.fromkeys(ids.values())))}
-        return {name: known[id_] for name, id_ in ids.items() if id_ in known}
+        return linked(self, tenant, names)
 
     def count_entities(self, tenant: TenantId) -> int:
         return int(self._read(sql.COUNT_ENTITIES, tenant=tenant)[0][0])
@@ -262,7 +262,7 @@ class SqlGraph:
             candidates=CANDIDATES if looked_up else limit,
             limit=limit,
         )
-        return sorted((ScoredChunk(ChunkId(row.id), row.score) for row in found), key=lambda hit: (-hit.score, hit.chunk_id))
+        return ranked(ScoredChunk(ChunkId(row.id), row.score) for row in found)
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row.id) for row in self._read(sql.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]

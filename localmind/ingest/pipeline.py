@@ -350,7 +350,7 @@ class Pipeline:
                     # First our own: after an outage every lease may be over, and ours is only late.
                     held = self._jobs.heartbeat(working, lease_s=self._lease_s) if working else set()
                     self._jobs.release_lost()
-                    lost = [job for job in working if job.id not in held]
+                    lost = [job for job in self._working() if job in working and job.id not in held]  # and did not end meanwhile
                     self._drop(lost)
                     self._tidy.left(lost)
                 cancelled = self._jobs.cancelled([job.id for job in working]) if working else set()
@@ -368,7 +368,7 @@ class Pipeline:
         return [*waiting, *list(self._preparing.values()), *self._active.jobs(), *(self.enrich.jobs() if self.enrich else ())]
 
     def _drop(self, jobs: list[Job]) -> None:
-        """Other workers have these, or they ended just now."""
+        """Other workers have these."""
         ids = {job.id for job in jobs}
         with self._claiming:
             self._claims = deque(claim for claim in self._claims if claim.job.id not in ids)

@@ -226,7 +226,7 @@ class Store:
         import numpy as np
 
         with self.catalog.alone(tenant):
-            if self.catalog.jobs.open_sources(source):
+            if self.catalog.jobs.is_open(tenant, source):
                 return False
             self.sweep(tenant, source)
             known = sorted(self.catalog.chunks.ids_of(tenant, source))

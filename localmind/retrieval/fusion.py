@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from localmind.model import ChunkId, ScoredChunk
+from localmind.ranking import ranked
 
 RANK_CONSTANT = 10
 """k of Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.
@@ -29,4 +30,4 @@ def fuse(
             parts.setdefault(chunk_id, []).append(weight / (rank_constant + rank))
     # fsum: equal ranks in whichever lists are equal scores to the last bit.
     fused = [ScoredChunk(chunk_id, math.fsum(some)) for chunk_id, some in parts.items()]
-    return sorted(fused, key=lambda hit: (-hit.score, hit.chunk_id))
+    return ranked(fused)

@@ -15,6 +15,7 @@ from localmind.model import ChunkId, ChunkKey, Filter, ScoredChunk, SourceId, Te
 from localmind.neo4j import Neo4jDriver
 from localmind.neo4j.chunks import BATCH, batches, ids_in, pages, prune, put, tenants
 from localmind.neo4j.driver import rows
+from localmind.ranking import best, ranked
 from localmind.text.port import TitledChunk
 from localmind.text.stems import stem, stemmed
 from localmind.text.words import Term, query_terms
@@ -94,7 +95,7 @@ class Neo4jText:
             parts = [sources[at : at + SOURCES_AT_ONCE] for at in range(0, len(sources), SOURCES_AT_ONCE)]
             queries = [f"{wanted} {_is('source_id', part)}" for part in parts]
         hits = self._driver.read(lambda tx: [hit for each in queries for hit in _best(tx, each, limit)])
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        return ranked(hits)[:limit]
 
     def keys(self, tenant: TenantId, *, source: SourceId | None = None) -> Iterator[Sequence[ChunkKey]]:
         return pages(self._driver, _KEYS if source is None else _KEYS_OF_SOURCE, tenant, source)
@@ -136,10 +137,7 @@ def _is(field: str, values: Sequence[str]) -> str:
 
 
 def _best(tx: ManagedTransaction, query: str, limit: int) -> list[ScoredChunk]:
-    """One more than asked for shows whether equal scores go on past the limit: then ids decide, and all of them are needed."""
-    wanted = limit + 1
-    while True:
-        found = [ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows(tx, _SEARCH, query=query, limit=wanted)]
-        if len(found) < wanted or found[limit - 1].score > found[-1].score:
-            return found[:limit]
-        wanted *= 2
+    def find(wanted: int) -> list[ScoredChunk]:
+        return [ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows(tx, _SEARCH, query=query, limit=wanted)]
+
+    return best(find, limit)

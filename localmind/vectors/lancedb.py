@@ -16,10 +16,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localmind.errors import CorruptIndex, DimensionMismatch, InvalidInput, StoreUnavailable
-from localmind.ids import is_id
+from localmind.errors import CorruptIndex, StoreUnavailable
 from localmind.model import ChunkId, ChunkKey, Filter, ScoredChunk, SourceId, TenantId
+from localmind.ranking import best
 from localmind.vectors._lance import Engine, Table, corrupt, translated
+from localmind.vectors.checks import check_query, check_rows, checked, other_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +40,6 @@ KEEP_VERSIONS = timedelta(seconds=30)
 """Files of older versions go at the next `optimize`. A search holds its version for milliseconds."""
 
 IDS_PER_STATEMENT = 1000
-
-REEMBED = "Set EMBEDDING_MODEL back, or run `localmind reembed`."
 
 
 class LanceVectors:
@@ -81,7 +80,7 @@ class LanceVectors:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def write(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
-        self._check(keys, vectors)
+        check_rows(keys, vectors, dim=self._dim)
         if not keys:
             return
         last = {key.chunk_id: at for at, key in enumerate(keys)}
@@ -93,7 +92,7 @@ class LanceVectors:
             table.engine.run(_merge(table.handle, table.engine.rows(keys, vectors)))
 
     def append(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
-        self._check(keys, vectors)
+        check_rows(keys, vectors, dim=self._dim)
         if not keys:
             return
         table = self._made(tenant)
@@ -101,22 +100,15 @@ class LanceVectors:
             table.engine.run(table.handle.add(table.engine.rows(keys, vectors)))
 
     def search(self, tenant: TenantId, query: Vector, *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
-        if query.shape != (self._dim,):
-            raise self._mismatch(query.shape[-1] if query.ndim else 0)
+        check_query(query, dim=self._dim)
         if limit < 1 or (where is not None and not where.source_ids):
             return []
         table = self._table(tenant)
         if table is None:
             return []
         condition = None if where is None else _is_one_of("source_id", sorted(where.source_ids))
-        # One more than asked for shows whether equal distances go on past the limit: then ids decide, and all of them are needed.
-        wanted = limit + 1
         with translated():
-            while True:
-                found = table.read(lambda: _nearest(table.handle, query, wanted, condition))  # noqa: B023
-                if len(found) < wanted or found[limit - 1].score > found[-1].score:
-                    return sorted(found, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
-                wanted *= 2
+            return best(lambda wanted: table.read(lambda: _nearest(table.handle, query, wanted, condition)), limit)
 
     def get(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mapping[ChunkId, Vector]:
         table = self._table(tenant)
@@ -222,7 +214,7 @@ class LanceVectors:
             return True
 
     def _path(self, tenant: TenantId) -> Path:
-        return self._folder / f"{_checked(tenant)}.lance"
+        return self._folder / f"{checked(tenant)}.lance"
 
     # --- what the store was made for
 
@@ -239,34 +231,10 @@ class LanceVectors:
             raise corrupt(f"{path.name} can't be read") from error
         if self.tenants():
             got = stored if isinstance(stored, dict) else {}
-            raise DimensionMismatch(
-                f"The vectors were made with {got.get('model')} ({got.get('dim')} dimensions), not with {self._model} ({self._dim}).",
-                hint=REEMBED,
-                expected_model=self._model,
-                expected_dim=self._dim,
-                got_model=got.get("model"),
-                got_dim=got.get("dim"),
-            )
+            raise other_model((got.get("model"), got.get("dim")), (self._model, self._dim))
         for empty in self._folder.glob("*.lance"):
             self.drop(TenantId(empty.stem))
         _write_durably(path, json.dumps(mine))
-
-    def _check(self, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
-        if vectors.ndim != 2 or (len(keys) and vectors.shape[1] != self._dim):
-            raise self._mismatch(vectors.shape[-1] if vectors.ndim else 0)
-        if len(vectors) != len(keys):
-            raise InvalidInput(f"{len(keys)} chunks came with {len(vectors)} vectors.", hint="Each chunk needs one vector.")
-        for key in keys:
-            _checked(key.chunk_id)
-            _checked(key.source_id)
-
-    def _mismatch(self, got: int) -> DimensionMismatch:
-        return DimensionMismatch(
-            f"A vector has {got} dimensions; the store was made for {self._dim}.",
-            hint=REEMBED,
-            expected_dim=self._dim,
-            got_dim=got,
-        )
 
 
 async def _merge(handle: Any, rows: Any) -> None:
@@ -302,13 +270,7 @@ def _conditions(column: str, ids: Sequence[str]) -> Iterator[str]:
 
 
 def _is_one_of(column: str, ids: Sequence[str]) -> str:
-    return f"{column} IN ({', '.join(repr(_checked(value)) for value in ids)})"
-
-
-def _checked(value: str) -> str:
-    if not is_id(value):
-        raise InvalidInput(f"{value[:80]!r} is no id.", hint="Ids are made of a-z, 0-9, _ and -.")
-    return value
+    return f"{column} IN ({', '.join(repr(checked(value)) for value in ids)})"
 
 
 def _write_durably(path: Path, text: str) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localmind.errors import DimensionMismatch, InvalidInput, StoreUnavailable
-from localmind.ids import is_id
+from localmind.errors import StoreUnavailable
 from localmind.model import ChunkId, ChunkKey, Filter, ScoredChunk, SourceId, TenantId
+from localmind.ranking import best, ranked
 from localmind.vectors._milvus import SCHEMA_VERSION, Connection, Made, Missing, NotLoaded, create, describe, load
+from localmind.vectors.checks import check_query, check_rows, checked, other_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +55,6 @@ TRIES = 5
 SEEN: dict[str, Any] = {"filter": 'id == ""', "output_fields": ["id"], "consistency_level": "Strong"}
 """A query that waits until all that was written before can be searched, and finds nothing."""
 
-REEMBED = "Set EMBEDDING_MODEL back, or run `localmind reembed`."
-
 
 class MilvusVectors:
     """Thread-safe. A server that comes back is used again by itself, and a collection that is gone is made anew."""
@@ -91,8 +90,8 @@ class MilvusVectors:
         self._call_any_model("drop_collection")
 
     def write(self, tenant: TenantId, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
-        _checked(tenant)
-        self._check(keys, vectors)
+        checked(tenant)
+        check_rows(keys, vectors, dim=self._dim)
         last = {key.chunk_id: at for at, key in enumerate(keys)}  # of a repeated id the last one stays
         places = list(last.values())
         for start in range(0, len(places), ROWS_PER_CALL):
@@ -107,28 +106,18 @@ class MilvusVectors:
         self.write(tenant, keys, vectors)
 
     def search(self, tenant: TenantId, query: Vector, *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
-        if query.shape != (self._dim,):
-            raise self._mismatch(query.shape[-1] if query.ndim else 0)
+        check_query(query, dim=self._dim)
         home = _of(tenant)
         if limit < 1 or (where is not None and not where.source_ids):
             return []
         conditions = [home]
         if where is not None:
-            sources = [_checked(source) for source in sorted(where.source_ids)]
+            sources = [checked(source) for source in sorted(where.source_ids)]
             conditions = [f"{home} and {some}" for some in _one_of("source_id", sources, SOURCES_PER_FILTER)]
-        found = [hit for condition in conditions for hit in self._nearest(query, limit, condition)]
-        return sorted(found, key=_rank)[:limit]
+        return ranked(hit for each in conditions for hit in self._nearest(query, limit, each))[:limit]
 
     def _nearest(self, query: Vector, limit: int, condition: str) -> list[ScoredChunk]:
-        """One more than asked for shows whether equal scores go on past the limit: then ids decide, and all of them are needed."""
-        limit = min(limit, MOST_HITS)
-        wanted = limit + 1
-        while True:
-            wanted = min(wanted, MOST_HITS)
-            found = self._candidates(query, wanted, condition)
-            if len(found) < wanted or wanted == MOST_HITS or found[limit - 1].score > found[-1].score:
-                return sorted(found, key=_rank)[:limit]
-            wanted *= 2
+        return best(lambda wanted: self._candidates(query, wanted, condition), limit, most=MOST_HITS)
 
     def _candidates(self, query: Vector, wanted: int, condition: str) -> list[ScoredChunk]:
         hits = self._call(
@@ -142,8 +131,8 @@ class MilvusVectors:
             timeout_s=min(SEARCH_S, self._timeout_s),
             wait=False,
         )[0]
-        best = {_chunk(hit["id"]): round(float(hit["distance"]), DECIMALS) for hit in hits}
-        return [ScoredChunk(chunk, score) for chunk, score in best.items()]
+        scores = {_chunk(hit["id"]): round(float(hit["distance"]), DECIMALS) for hit in hits}
+        return [ScoredChunk(chunk, score) for chunk, score in scores.items()]
 
     def get(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mapping[ChunkId, Vector]:
         import numpy as np
@@ -163,7 +152,7 @@ class MilvusVectors:
 
     def delete_sources(self, tenant: TenantId, sources: Sequence[SourceId]) -> None:
         home = _of(tenant)
-        for some in _one_of("source_id", [_checked(source) for source in sources], IDS_PER_FILTER):
+        for some in _one_of("source_id", [checked(source) for source in sources], IDS_PER_FILTER):
             self._call("delete", filter=f"{home} and {some}")
         if sources:
             self._await()
@@ -263,34 +252,9 @@ class MilvusVectors:
     def _make_room(self, there: Made) -> None:
         """One without vectors takes the model it is opened with."""
         if self.tenants():
-            raise DimensionMismatch(
-                f"The vectors were made with {there.model} ({there.dim} dimensions), not with {self._model} ({self._dim}).",
-                hint=REEMBED,
-                expected_model=self._model,
-                expected_dim=self._dim,
-                got_model=there.model,
-                got_dim=there.dim,
-            )
+            raise other_model((there.model, there.dim), (self._model, self._dim))
         if describe(self._connection, self._collection) == there:  # and not what another process has made instead meanwhile
             self._connection.call("drop_collection", self._collection)
-
-    def _check(self, keys: Sequence[ChunkKey], vectors: NDArray[np.float32]) -> None:
-        if vectors.ndim != 2 or (len(keys) and vectors.shape[1] != self._dim):
-            raise self._mismatch(vectors.shape[-1] if vectors.ndim else 0)
-        if len(vectors) != len(keys):
-            raise InvalidInput(f"{len(keys)} chunks came with {len(vectors)} vectors.", hint="Each chunk needs one vector.")
-        for key in keys:
-            _checked(key.chunk_id)
-            _checked(key.source_id)
-
-    def _mismatch(self, got: int) -> DimensionMismatch:
-        return DimensionMismatch(
-            f"A vector has {got} dimensions; the store was made for {self._dim}.", hint=REEMBED, expected_dim=self._dim, got_dim=got
-        )
-
-
-def _rank(hit: ScoredChunk) -> tuple[float, str]:
-    return -hit.score, hit.chunk_id
 
 
 # --- rows and filters: a server of 2.3 takes no parameters, so only ids that can't hold a quote get in
@@ -302,7 +266,7 @@ def _row(tenant: TenantId, key: ChunkKey, vector: Vector) -> dict[str, Any]:
 
 def _key(tenant: TenantId, chunk: ChunkId) -> str:
     """No id holds a slash."""
-    return f"{_checked(tenant)}/{_checked(chunk)}"
+    return f"{checked(tenant)}/{checked(chunk)}"
 
 
 def _chunk(key: str) -> ChunkId:
@@ -310,16 +274,16 @@ def _chunk(key: str) -> ChunkId:
 
 
 def _of(tenant: TenantId) -> str:
-    return f'tenant == "{_checked(tenant)}"'
+    return f'tenant == "{checked(tenant)}"'
 
 
 def _in(tenant: TenantId, source: SourceId | None) -> str:
-    return _of(tenant) if source is None else f'{_of(tenant)} and source_id == "{_checked(source)}"'
+    return _of(tenant) if source is None else f'{_of(tenant)} and source_id == "{checked(source)}"'
 
 
 def _after(tenant: TenantId) -> str:
     """Behind all of the tenant's keys: 0 comes after the slash."""
-    return f"{_checked(tenant)}0"
+    return f"{checked(tenant)}0"
 
 
 def _page(condition: str, rows: int) -> dict[str, Any]:
@@ -333,9 +297,3 @@ def _one_of(field: str, values: Sequence[str], at_once: int) -> Iterator[str]:
     for start in range(0, len(values), at_once):
         listed = ", ".join(f'"{value}"' for value in values[start : start + at_once])
         yield f"{field} in [{listed}]"
-
-
-def _checked(value: str) -> str:
-    if not is_id(value):
-        raise InvalidInput(f"{value[:80]!r} is no id.", hint="Ids are made of a-z, 0-9, _ and -.")
-    return value

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localmind.errors import ConfigurationError, Conflict
+from localmind.operations.probes import WORKER_SILENT_S
 from localmind.settings import Settings
 from localmind.wiring.data_dir import lock_data_dir, make_folder
 from localmind.wiring.engines import build_engines
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 REEMBEDDING = "reembed"
 """Setting of a catalog whose vectors are not all there: they are being made anew."""
-
-WORKER_SEEN_S = 30
-"""A worker that was seen within this time is alive."""
 
 
 def move_between(settings: Settings, origin: Path | None, target: Path | None, *, report: Progress) -> MoveReport:
@@ -78,7 +76,7 @@ def _open(settings: Settings, embedder: Embedder, stack: ExitStack, *, reset_vec
     database = engines.store.catalog.database
     stack.callback(database.close)
     migrate(database)
-    if not database.is_sqlite and engines.store.catalog.workers.alive(within_s=WORKER_SEEN_S):
+    if not database.is_sqlite and engines.store.catalog.workers.alive(within_s=WORKER_SILENT_S):
         raise Conflict("A worker is at work.", hint="Stop the service and its workers first.")
     if reset_vectors:
         engines.store.catalog.set_setting(REEMBEDDING, True)

@@ -104,11 +104,20 @@ class Process:
     def kill(self) -> None:
         """As a power cut: all of them at once."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended by itself, and its children too
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
             # The children that shared its socket end a moment later.
             eventually(lambda: self.port is None or is_free(self.port), f"port {self.port} must get free", 20)
+
+    def revive(self) -> bool:
+        """Start it again if its main process has ended, as a supervisor does; whether it had."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        self.kill()
+        self.start()
+        return True
 
     def stop(self) -> int:
         """The exit status after SIGTERM."""
@@ -146,8 +155,13 @@ class Fleet:
         for each in (self.backend, self.worker, self.redis):
             each.kill()
 
+    def revive(self) -> int:
+        """How many of backend and worker had ended and were started again."""
+        return sum([each.revive() for each in (self.backend, self.worker)])
+
     def wait_until_healthy(self) -> None:
         def is_healthy() -> bool:
+            self.revive()
             try:
                 return all(self.get("/health")["status"] == "healthy" for _ in range(4))
             except httpx.TransportError:
