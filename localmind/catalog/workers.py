@@ -1,4 +1,4 @@
-"""Who works: each worker process says every few seconds that it is alive."""
+"""Who is there: each process of a fleet says every few seconds that it is alive."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from localmind.catalog.database import Database
 from localmind.catalog.tables import worker
 
 FORGET_S = 86_400
-"""A worker that was not seen for so long is not remembered."""
+"""What was not seen for so long is not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
+    """queues: what it works off; none for a backend."""
+
     id: str
     host: str
     pid: int
@@ -46,7 +48,7 @@ class WorkerTable:
             connection.execute(sa.delete(worker).where(worker.c.id == worker_id))
 
     def alive(self, *, since: float | None = None, within_s: float | None = None) -> list[Worker]:
-        """Workers seen since a time (seconds since 1970), or within the last seconds; the newest first."""
+        """Processes seen since a time (seconds since 1970), or within the last seconds; the newest first."""
         query = sa.select(worker).order_by(worker.c.started_at.desc())
         if since is not None:
             query = query.where(worker.c.seen_at >= since)

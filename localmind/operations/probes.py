@@ -27,7 +27,7 @@ def ask_redis(url: str, *, ca_file: str = "") -> str:
 
 def require_workers(catalog: Catalog) -> int:
     """How many workers there are. Raises StoreUnavailable where there is none."""
-    seen = catalog.workers.alive(within_s=WORKER_SILENT_S)
+    seen = [each for each in catalog.workers.alive(within_s=WORKER_SILENT_S) if each.queues]
     if not seen:
         raise StoreUnavailable("No worker was seen lately.", service="workers", hint="Start one: see docs/runbook/worker-down.md.")
     return len(seen)

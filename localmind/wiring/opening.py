@@ -48,8 +48,14 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     if mind.role is not Role.DOOR:
         mind.pipeline.start(prepare)
         stack.callback(mind.pipeline.close)
-    if mind.role is Role.WORKER:
-        presence = Presence(mind.catalog.workers, mind.pipeline, queues=("ingestion",))
+    if not mind.catalog.database.is_sqlite:  # where others can't tell by the data directory's lock
+        works = mind.role is not Role.DOOR
+        presence = Presence(
+            mind.catalog.workers,
+            mind.pipeline.owner,
+            queues=("ingestion",) if works else (),
+            is_alive=lambda: not works or mind.pipeline.is_alive,
+        )
         presence.start()
         stack.callback(presence.close)
     if mind.role is not Role.WORKER:

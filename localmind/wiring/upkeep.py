@@ -76,8 +76,9 @@ def _open(settings: Settings, embedder: Embedder, stack: ExitStack, *, reset_vec
     database = engines.store.catalog.database
     stack.callback(database.close)
     migrate(database)
-    if not database.is_sqlite and engines.store.catalog.workers.alive(within_s=WORKER_SILENT_S):
-        raise Conflict("A worker is at work.", hint="Stop the service and its workers first.")
+    if not database.is_sqlite and (there := engines.store.catalog.workers.alive(within_s=WORKER_SILENT_S)):
+        names = ", ".join(f"{'worker' if each.queues else 'backend'} {each.pid} on {each.host}" for each in there)
+        raise Conflict(f"The service runs: {names}.", hint="Stop it first; what was killed is forgotten after half a minute.")
     if reset_vectors:
         engines.store.catalog.set_setting(REEMBEDDING, True)
         engines.store.vectors.reset()

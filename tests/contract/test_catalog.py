@@ -23,7 +23,7 @@ from localmind.catalog.migrate import migrate
 from localmind.catalog.tables import job as job_table
 from localmind.catalog.tables import worker as worker_table
 from localmind.chat.conversations import Conversations
-from localmind.errors import Conflict, InvalidInput, NotFound
+from localmind.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from localmind.graph.sql import SqlGraph
 from localmind.ingest.accept import Accept
 from localmind.ingest.failures import Failures
@@ -31,6 +31,7 @@ from localmind.ingest.jobs import Jobs
 from localmind.ingest.sources import NewText, Sources
 from localmind.ingest.store import LeaseLost, Store
 from localmind.model import Chunk, ChunkId, Citation, Job, JobId, JobStatus, Message, SourceId, SourceStatus, TenantId
+from localmind.operations.probes import require_workers
 from tests.postgresql_server import Open, catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
 
 ANN, BOB = TenantId("ann"), TenantId("bob")
@@ -416,6 +417,14 @@ def test_workers_are_known_as_long_as_they_are_seen(catalog: Catalog) -> None:
     assert [each.id for each in catalog.workers.alive()] == ["w2"]
     catalog.workers.leave("w2")
     assert catalog.workers.alive() == []
+
+
+def test_a_backend_is_no_worker(catalog: Catalog) -> None:
+    catalog.workers.beat("backend", queues=())
+    with pytest.raises(StoreUnavailable, match="No worker"):
+        require_workers(catalog)
+    catalog.workers.beat("worker", queues=("ingestion",))
+    assert require_workers(catalog) == 1
 
 
 # --- accepting, deleting, and blobs

@@ -30,7 +30,7 @@ from localmind.wiring.upkeep import move_between, reembed
 from tests.llm_server import LLMServer
 from tests.neo4j_server import neo4j_driver  # noqa: F401 - a fixture
 from tests.postgresql_server import empty_fixture, server_fixture  # noqa: F401 - fixtures
-from tests.stack.fleet import ROOT
+from tests.stack.fleet import ROOT, eventually
 from tests.stack.test_faults import WIRES, through_wire
 from tests.stack.test_s3 import bucket  # noqa: F401 - a fixture
 from tests.tcp_proxy import TcpProxy
@@ -356,10 +356,13 @@ def test_a_target_with_a_conversation_alone_is_refused_too(old: Path, settings: 
         assert rows_of(mind) == there
 
 
-def test_a_move_is_refused_while_a_worker_is_at_work(old: Path, stack: Mapping[str, str], settings: Settings) -> None:
+@pytest.mark.parametrize("role", [Role.WORKER, Role.DOOR])
+def test_a_move_is_refused_while_the_service_runs(old: Path, stack: Mapping[str, str], settings: Settings, role: Role) -> None:
     fleet = Settings.model_validate({**settings.model_dump(), "redis_url": stack["REDIS_URL"]})
-    with product(fleet, Role.WORKER), pytest.raises(Conflict, match="worker"):
-        move(settings, old, None)
+    with product(fleet, role) as mind:
+        eventually(lambda: bool(mind.catalog.workers.alive()), "it says that it is there")
+        with pytest.raises(Conflict, match=f"{'worker' if role is Role.WORKER else 'backend'} {os.getpid()} on"):
+            move(settings, old, None)
 
 
 # --- another model
