@@ -163,12 +163,17 @@ def page_at(page: int | None, breaks: Sequence[int], offset: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedEntity:
-    """An entity as one chunk names it. weight: how strongly the chunk is about it, > 0 (times named, for one)."""
+    """An entity as one chunk names it. weight: how strongly the chunk is about it, > 0 (times named, for one).
+
+    start, end: where the chunk's text has it first, by its name or as the chunk calls it; None where that is not known.
+    """
 
     name: str
     type: str = "concept"
     description: str = ""
     weight: float = 1.0
+    start: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
