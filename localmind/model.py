@@ -160,6 +160,9 @@ def page_at(page: int | None, breaks: Sequence[int], offset: int) -> int | None:
 
 # --- Entities and relations ------------------------------------------------------------------------------------------
 
+ENTITY_TYPES = ("person", "organisation", "place", "product", "technology", "concept", "event", "date", "document")
+"""What an entity is taken for where one of them fits; other words are types too."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractedEntity:
@@ -352,7 +355,11 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that was accepted. progress: 0 to 1. error: `{"type", "message", "hint", "stage", "retryable"}`."""
+    """Work that was accepted. progress: 0 to 1. error: `{"type", "message", "hint", "stage", "retryable"}`.
+
+    usage: what an LLM cost it, `{"calls", "prompt_tokens", "completion_tokens", "cost", "extracted", "cached"}`, the last two in
+    chunks; None where none was asked.
+    """
 
     id: JobId
     tenant: TenantId
@@ -365,6 +372,7 @@ class Job:
     stage: str | None = None
     progress: float = 0.0
     error: Mapping[str, Any] | None = None
+    usage: Mapping[str, Any] | None = None
     attempts: int = 0
     owner: str | None = None
     """The claim that has it while it runs: whoever works on it shows this to change it."""

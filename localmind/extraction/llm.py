@@ -11,12 +11,12 @@ from localmind.errors import ConfigurationError, LLMUnavailable, LocalMindError
 from localmind.extraction import prompting
 from localmind.extraction.answers import Unreadable, read_answer, read_several
 from localmind.extraction.port import Asked, ExtractionResult, Extractor, Passage
-from localmind.extraction.prompting import PROMPT, TYPES
+from localmind.extraction.prompting import PROMPT
 from localmind.ids import text_hash
 from localmind.llm.metering import Meter, Spent
 from localmind.llm.port import LLM, RequestRefused, Turn
 from localmind.llm.tokens import estimated_tokens
-from localmind.model import Extraction
+from localmind.model import ENTITY_TYPES, Extraction
 
 MOST_SHOWN_CHARS = 4000  # of an answer that can't be read, when the model is shown it again
 MOST_VERSION_CHARS = 128  # the cache's column
@@ -40,7 +40,7 @@ class LLMExtractor:
         *,
         concurrency: int,
         fallback: Extractor | None = None,
-        types: Sequence[str] = TYPES,
+        types: Sequence[str] = ENTITY_TYPES,
         per_call: int = 1,
         context_tokens: int = 8192,
     ) -> None:
@@ -55,7 +55,7 @@ class LLMExtractor:
 
     @property
     def version(self) -> str:
-        types = "" if self._types == TYPES else f"/{text_hash(','.join(self._types))[:8]}"
+        types = "" if self._types == ENTITY_TYPES else f"/{text_hash(','.join(self._types))[:8]}"
         version = f"{self._llm.model}/{PROMPT}{types}"
         if len(version) <= MOST_VERSION_CHARS:
             return version

@@ -16,8 +16,6 @@ from localmind.llm.tokens import estimated_tokens
 PROMPT = "entities-2"
 """A folder of prompts/: rules, schema and example. Its name is part of the cache's key, so a changed prompt is a new folder."""
 
-TYPES = ("person", "organisation", "place", "product", "technology", "concept", "event", "date", "document")
-
 MOST_ANSWER_TOKENS = 3000
 ANSWER_TOKENS_A_PASSAGE = 1200
 """Room for an answer about one of several passages; 15 entities and 15 relations of 25 words fill it, most take a third."""
