@@ -210,6 +210,23 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
+class Mention:
+    """A chunk that names an entity. start, end: where in the source's text, and quote what stands there; None where nothing tells.
+
+    description: what that chunk says of it, by an LLM; "" where none was asked.
+    """
+
+    chunk_id: ChunkId
+    source_id: SourceId
+    title: str
+    page: int | None
+    start: int | None
+    end: int | None
+    quote: str | None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """An edge of the graph, undirected in meaning. weight: summed over the chunks that say so."""
 

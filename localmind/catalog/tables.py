@@ -145,8 +145,6 @@ mention = sa.Table(
     sa.Column("entity_pk", BigKey, primary_key=True),
     sa.Column("weight", sa.Float, nullable=False),
     sa.Column("description", sa.Text),  # the chunk's own, so that an entity's does not outlive the chunk that gave it
-    sa.Column("start", sa.Integer),  # where the chunk's text has it first; null where that is not known
-    sa.Column("end", sa.Integer),
     sqlite_with_rowid=False,
 )
 # The strongest mentions of an entity that is everywhere are read without the rest.

@@ -17,6 +17,8 @@ from localmind.ingest.enrich import queue_missing
 from localmind.ingest.store import Store
 from localmind.model import Accepted, Chunk, Document, JobStatus, ListPage, Source, SourceId, SourceStatus, TenantId
 
+MOST_MISSING = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class NewText:
@@ -96,13 +98,15 @@ class Sources:
         return Accepted(source_id, job_id, JobStatus.QUEUED.value)
 
     def extract_missing(self, tenant: TenantId, source_id: SourceId | None = None) -> list[Accepted]:
-        """Ask the LLM about chunks that have nothing of its: of all sources that miss some, or of one, also where it was put in
-        without an LLM. What was answered before is not asked again. Raises ConfigurationError without an LLM, NotFound, Conflict.
+        """Ask the LLM about chunks that have nothing of its: of all sources that miss some (at most 10,000; the next call takes the
+        rest), or of one, also where it was put in without an LLM. What was answered before is not asked again.
+
+        Raises ConfigurationError without an LLM, NotFound, Conflict.
         """
         if not self._has_llm:
             raise ConfigurationError("There is no LLM that could be asked.", hint="Set LLM_MODEL and LLM_BASE_URL, then start again.")
         if source_id is None:
-            queued = queue_missing(self._store, tenant, self._catalog.sources.missing(tenant))
+            queued = queue_missing(self._store, tenant, self._catalog.sources.missing(tenant, limit=MOST_MISSING))
         else:
             source = self._catalog.sources.get(tenant, source_id)
             queued = queue_missing(self._store, tenant, [(source_id, source.version)], priority=INTERACTIVE) if source.version else {}

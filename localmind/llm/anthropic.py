@@ -88,7 +88,8 @@ class AnthropicLLM:
         return self._complete(_body(turns, model=self.model, max_tokens=max_tokens, schema=schema), limit_s)
 
     def _complete(self, body: Mapping[str, Any], limit_s: float) -> Completion:
-        deadline = time.monotonic() + limit_s
+        self._client()
+        deadline = time.monotonic() + limit_s  # not before: to import the client alone takes time
         response, held = self._begin(body, limit_s)
         with held, self._translated(limit_s):
             data = bytearray()

@@ -114,8 +114,8 @@ class OpenAILLM:
         raise first
 
     def _complete(self, turns: Sequence[Turn], parameters: Mapping[str, Any], limit_s: float) -> Completion:
-        deadline = time.monotonic() + limit_s
         completions = self._client().chat.completions.with_streaming_response
+        deadline = time.monotonic() + limit_s  # not before: to import the client alone takes a second
         with self._translated(limit_s), completions.create(**self._request(turns), **parameters, timeout=limit_s) as response:
             data = bytearray()
             for piece in response.iter_bytes():

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from localmind.ingest.store import Store
     from localmind.operations.health import Health, Probe
     from localmind.readers.sandbox import Readers
+    from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
 
 Wake = Callable[[], None]
@@ -54,6 +55,7 @@ class LocalMind:
     chat: Chat
     conversations: Conversations
     graph: Graph
+    mentions: Mentions
     embedder: Embedder
     readers: Readers
     health: Health
@@ -89,6 +91,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.ingest.sources import Sources
     from localmind.operations.health import Health
     from localmind.readers.sandbox import Readers
+    from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
 
     role = role or role_of(settings)
@@ -121,6 +124,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window),
         conversations=conversations,
         graph=store.graph,
+        mentions=Mentions(catalog, store.graph, llm_version=version),
         embedder=embedder,
         readers=readers,
         health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),

@@ -1,4 +1,4 @@
-"""What an LLM costs, by tenant and job; which documents wait for a budget; where a chunk speaks of an entity."""
+"""What an LLM costs, by tenant and job; and which documents wait for a budget."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,13 +24,9 @@ def upgrade() -> None:
     op.add_column("job", sa.Column("usage", sa.JSON(), nullable=True))
     op.add_column("revision", sa.Column("waits_until", sa.Float(), nullable=True))
     op.create_index("revision_by_wait", "revision", ["waits_until"], unique=False)
-    op.add_column("mention", sa.Column("start", sa.Integer(), nullable=True))
-    op.add_column("mention", sa.Column("end", sa.Integer(), nullable=True))
 
 
 def downgrade() -> None:
-    op.drop_column("mention", "end")
-    op.drop_column("mention", "start")
     op.drop_index("revision_by_wait", table_name="revision")
     op.drop_column("revision", "waits_until")
     op.drop_column("job", "usage")
