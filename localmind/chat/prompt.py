@@ -20,6 +20,7 @@ from localmind.model import Hit, Message
 
 ANSWER = "answer.v1"
 REWRITING = "rewriting.v1"
+SUBQUESTIONS = "subquestions.v1"
 
 MAX_ANSWER_TOKENS = 1024
 MAX_HISTORY = 4

@@ -102,6 +102,7 @@ def reingest_missing(mind: Mind, tenant: Tenant, body: ReingestIn) -> AcceptedLi
     "/{source_id}/reingest",
     status_code=202,
     responses=problems(_404="No such source.", _409="It is being ingested.", _503="No LLM is set."),
+    openapi_extra={"requestBody": {"content": {"application/json": {"example": {"missing": True}}}}},
 )
 def reingest(mind: Mind, tenant: Tenant, source_id: SourceIdPath, body: ReingestIn | None = None) -> AcceptedOut:
     """Read it anew, as after an update of the readers; or, with `missing`, only ask the LLM about what has nothing of its."""
