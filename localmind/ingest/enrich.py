@@ -159,8 +159,10 @@ class Enrich:
         answers = {key: result for key, result in zip(keys, asked.results, strict=True) if result is not None}
         fresh = {key: result.extraction for key, result in answers.items() if result.problem is None}
         run.extracted += len(fresh)
+        assert run.job.source_id is not None
         with catalog.database.write():
-            catalog.sources.keep_extractions(tenant, self._extractor.version, {key: asdict(value) for key, value in fresh.items()})
+            if catalog.sources.ids_with(tenant, [run.job.source_id]):  # of a document that was deleted meanwhile nothing is kept
+                catalog.sources.keep_extractions(tenant, self._extractor.version, {key: asdict(value) for key, value in fresh.items()})
             self._pay(run, asked.spent, len(fresh))
         return fresh
 

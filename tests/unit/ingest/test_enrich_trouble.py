@@ -287,6 +287,23 @@ def test_a_stop_in_the_middle_leaves_the_job_for_the_next_start(desk, llm_server
     assert len(llm_server.requests) == 6
 
 
+def test_of_a_document_that_is_deleted_meanwhile_nothing_is_kept(desk, llm_server):
+    gate = threading.Event()
+    llm_server.always(lambda request: gate.wait(10) and FOUND)
+    accepted = desk.mind.sources.add_texts(PERSONAL, [_text("Kestrel", TEXT)])[0]
+    llm_server.wait_for_requests(1)
+
+    deleted = desk.mind.sources.delete(PERSONAL, accepted.source_id)
+    gate.set()
+    desk.end_of(deleted)
+    while desk.mind.pipeline.enrich.jobs():
+        time.sleep(0.01)
+
+    assert not desk.mind.catalog.sources.has_extractions(PERSONAL)
+    assert entities(desk) == set()
+    assert desk.mind.budget.account(PERSONAL).bill.spent.calls == 1
+
+
 def test_a_document_from_before_the_model_is_asked_about_by_its_id(settings, with_settings, llm_server):
     before = with_settings(llm_model="mock")
     accepted = before.put(TEXT)
