@@ -17,6 +17,7 @@ LocalMindError
 ├── CorruptIndex            an index can't be opened: `localmind rebuild`
 ├── DiskFull
 ├── MissingExtra            an optional package is not installed
+├── BudgetSpent             what may be spent on an LLM is: it goes on in the next period
 ├── ConfigurationError      a setting is missing or contradicts another
 └── Unavailable             worth a retry
     ├── StoreUnavailable
@@ -96,6 +97,9 @@ class DiskFull(LocalMindError): ...
 
 
 class MissingExtra(LocalMindError): ...
+
+
+class BudgetSpent(LocalMindError): ...
 
 
 class ConfigurationError(LocalMindError): ...

@@ -160,15 +160,23 @@ def page_at(page: int | None, breaks: Sequence[int], offset: int) -> int | None:
 
 # --- Entities and relations ------------------------------------------------------------------------------------------
 
+ENTITY_TYPES = ("person", "organisation", "place", "product", "technology", "concept", "event", "date", "document")
+"""What an entity is taken for where one of them fits; other words are types too."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractedEntity:
-    """An entity as one chunk names it. weight: how strongly the chunk is about it, > 0 (times named, for one)."""
+    """An entity as one chunk names it. weight: how strongly the chunk is about it, > 0 (times named, for one).
+
+    start, end: where the chunk's text has it first, by its name or as the chunk calls it; None where that is not known.
+    """
 
     name: str
     type: str = "concept"
     description: str = ""
     weight: float = 1.0
+    start: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +207,23 @@ class Entity:
     type: str
     description: str
     mentions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A chunk that names an entity. start, end: where in the source's text, and quote what stands there; None where nothing tells.
+
+    description: what that chunk says of it, by an LLM; "" where none was asked.
+    """
+
+    chunk_id: ChunkId
+    source_id: SourceId
+    title: str
+    page: int | None
+    start: int | None
+    end: int | None
+    quote: str | None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +372,11 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that was accepted. progress: 0 to 1. error: `{"type", "message", "hint", "stage", "retryable"}`."""
+    """Work that was accepted. progress: 0 to 1. error: `{"type", "message", "hint", "stage", "retryable"}`.
+
+    usage: what an LLM cost it, `{"calls", "prompt_tokens", "completion_tokens", "cost", "extracted", "cached"}`, the last two in
+    chunks; None where none was asked.
+    """
 
     id: JobId
     tenant: TenantId
@@ -360,6 +389,7 @@ class Job:
     stage: str | None = None
     progress: float = 0.0
     error: Mapping[str, Any] | None = None
+    usage: Mapping[str, Any] | None = None
     attempts: int = 0
     owner: str | None = None
     """The claim that has it while it runs: whoever works on it shows this to change it."""

@@ -8,6 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from localmind.model import ENTITY_TYPES
+
+MOST_TYPE_CHARS = 300
+
 
 def default_data_dir() -> Path:
     return Path.home() / ".localmind"
@@ -95,16 +99,39 @@ class Settings(BaseSettings):
     llm_timeout_s: float = Field(120, gt=0, le=3600, description="Longest wait for an LLM's answer, in seconds.")
     llm_concurrency: int = Field(2, ge=1, le=64, description="LLM calls at once.")
     context_window: int = Field(8192, ge=1024, le=10_000_000, description="Tokens that the LLM can take in.")
+    extraction_types: Annotated[tuple[str, ...], NoDecode] = Field(
+        ENTITY_TYPES, description="What the LLM takes an entity for where it fits, separated by commas; it may use other words."
+    )
+    extraction_chunks_per_call: int = Field(
+        4, ge=1, le=32, description="Most chunks in one call for entities, as far as CONTEXT_WINDOW takes them with their answers."
+    )
+    llm_price_input: float = Field(0, ge=0, le=1_000_000, description="Price of a million tokens that the LLM reads, in your currency.")
+    llm_price_output: float = Field(0, ge=0, le=1_000_000, description="Price of a million tokens that the LLM writes, in your currency.")
+    llm_budget_tokens: int = Field(
+        0, ge=0, le=10**15, description="Tokens that a tenant's documents may cost a period; then they wait, searchable. 0: no limit."
+    )
+    llm_budget_cost: float = Field(
+        0, ge=0, le=10**9, description="Money that a tenant's documents may cost a period, by LLM_PRICE_INPUT and _OUTPUT. 0: no limit."
+    )
+    llm_budget_period: Literal["day", "month"] = Field("month", description="Period of the budgets, by the calendar in UTC.")
 
     # --- jobs
     job_attempts: int = Field(3, ge=1, le=100, description="Attempts before a job is failed.")
     job_lease_s: float = Field(30, gt=1, le=3600, description="Time after which a silent worker's job is taken over, in seconds.")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "extraction_types", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("extraction_types")
+    @classmethod
+    def _short(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """They stand in every prompt, and are paid for there."""
+        if not value or sum(map(len, value)) > MOST_TYPE_CHARS or any(not type_.isprintable() for type_ in value):
+            raise ValueError(f"one type or more, together at most {MOST_TYPE_CHARS} characters on one line")
         return value
 
     @field_validator("data_dir")

@@ -5,7 +5,7 @@
     with LLMServer() as server:                       # or the fixture `llm_server`
         llm = OpenAILLM(server.base_url, api_key="", model="scripted", timeout_s=5)
         server.reply("Paris.")                        # the next answer; several arguments are the next answers in order
-        server.reply({"entities": [], "relations": []})    # a JSON object, as the answer's text
+        server.reply({"entities": [], "relations": []})    # a JSON object, as the answer's text, or the input of the tool that is forced
         server.reply(lambda request: f"You asked: {request.user}")    # computed from the request
         server.reply(rate_limited(retry_after=0), "and then this")
         server.always("I don't know.")                # whenever no scripted answer is left; without it the question is echoed
@@ -286,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _complete(self, request: Request, answer: Answer | None) -> None:
         text = _answer_text(request, answer)
         if not request.stream:
-            self._json(_completion(request, text))
+            self._json(_completion(request, text, calls_tool=isinstance(answer, dict) and "tool_choice" in request.body))
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -349,16 +349,22 @@ def _usage(request: Request, text: str) -> tuple[int, int]:
     return len(request.system.split()) + sum(len(words.split()) for role, words in request.turns if role != "system"), len(text.split())
 
 
-def _completion(request: Request, text: str) -> dict[str, Any]:
+def _completion(request: Request, text: str, *, calls_tool: bool = False) -> dict[str, Any]:
     prompt, completion = _usage(request, text)
     model = request.body.get("model", "scripted")
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    content: dict[str, Any] = {"type": "text", "text": text}
+    if calls_tool:
+        call = {"id": "call_1", "type": "function", "function": {"name": "answer", "arguments": text}}
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        content = {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": json.loads(text)}
     if request.path == MESSAGES:
         return {
             "id": "msg_1",
             "type": "message",
             "role": "assistant",
             "model": model,
-            "content": [{"type": "text", "text": text}],
+            "content": [content],
             "stop_reason": "end_turn",
             "stop_sequence": None,
             "usage": {"input_tokens": prompt, "output_tokens": completion},
@@ -368,7 +374,7 @@ def _completion(request: Request, text: str) -> dict[str, Any]:
         "object": "chat.completion",
         "created": 0,
         "model": model,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", "logprobs": None}],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
         "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion},
     }
 

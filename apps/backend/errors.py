@@ -41,6 +41,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     errors.CorruptIndex: Kind(503, "An index is damaged"),
     errors.DiskFull: Kind(507, "The disk is full"),
     errors.MissingExtra: Kind(501, "An optional package is not installed"),
+    errors.BudgetSpent: Kind(402, "The budget is spent"),
     errors.ConfigurationError: Kind(503, "The service is not configured for this"),
     errors.Cancelled: Kind(409, "The work was cancelled"),
     errors.LLMUnavailable: Kind(503, "The language model does not answer"),

@@ -75,6 +75,26 @@ def delete(api: Api, source_id: str, *, wait: bool) -> Outcome:
     return outcome
 
 
+def reingest(api: Api, ids: Sequence[str], *, missing: bool, wait: bool) -> list[Outcome]:
+    """No ids: all sources that miss something of the LLM's. One that isn't there, or is being ingested, is an outcome."""
+    outcomes: list[Outcome] = []
+    if not ids:
+        queued = api.post("/api/v1/sources/reingest", {"missing": True})["sources"]
+        outcomes = [Outcome("", one["status"], one["source_id"], one["job_id"]) for one in queued]
+    for source_id in ids:
+        try:
+            accepted = api.post(f"/api/v1/sources/{source_id}/reingest", {"missing": missing})
+        except Refused as error:
+            outcomes.append(Outcome("", "refused", source_id, error=_told(error)))
+        else:
+            outcomes.append(Outcome("", accepted["status"], source_id, accepted["job_id"]))
+    if wait:
+        for outcome in outcomes:
+            for _ in _follow(api, outcome):
+                pass
+    return outcomes
+
+
 def as_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     return [asdict(outcome) for outcome in outcomes]
 

@@ -88,6 +88,46 @@ def ingest(
 
 
 @app.command()
+def estimate(
+    paths: Annotated[list[Path], typer.Argument(exists=True, readable=True, help="Files and folders; folders with all below them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what the LLM would cost for files: documents, chunks, calls, tokens and money. Reads them, stores and asks nothing."""
+    from apps.cli import folders, printing
+    from localmind.wiring.upkeep import estimate as estimate_files
+
+    settings = _settings()
+    plan = folders.plan(paths, max_bytes=settings.max_upload_bytes)
+    with printing.steps() as steps:
+        found = estimate_files(settings, plan.files, report=lambda done, total: steps("files", done, total))
+    told = printing.estimate_as_json(found, settings)
+    printing.print_json(told) if as_json else printing.print_estimate(told)
+
+
+@app.command()
+def reingest(
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of sources; with --missing all that miss something where none is named.")
+    ] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="Only ask the LLM about chunks that have nothing of its.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Read sources anew, or go on with entities that the LLM left out, after an outage or a budget."""
+    from apps.cli import ingesting, printing
+    from localmind.errors import InvalidInput
+
+    if not ids and not missing:
+        raise InvalidInput("No source is named.", hint="Give ids (`localmind sources` lists them), or --missing.")
+    with _connected() as api:
+        outcomes = ingesting.reingest(api, ids or [], missing=missing, wait=wait)
+    printing.print_json(ingesting.as_json(outcomes)) if as_json else printing.print_reingested(outcomes)
+    wrong = [outcome for outcome in outcomes if outcome.went_wrong]
+    if wrong:
+        raise typer.Exit(Exit.NOT_FOUND if all(outcome.is_missing for outcome in wrong) else Exit.FAILED)
+
+
+@app.command()
 def sources(
     status: Annotated[str | None, typer.Option(help="queued, processing, ready, partial or failed.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", "-t", help="Only with this tag.")] = None,

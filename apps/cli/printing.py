@@ -18,6 +18,8 @@ from localmind.errors import LocalMindError
 if TYPE_CHECKING:
     from apps.cli.folders import Plan
     from apps.cli.ingesting import Outcome
+    from localmind.operations.estimate import Estimate
+    from localmind.settings import Settings
 
 LEFT_OUT_SHOWN = 20
 STATUS_STYLES = {
@@ -55,6 +57,8 @@ def print_outcomes(outcomes: Sequence[Outcome], plan: Plan) -> None:
         if outcome.went_wrong:
             reason, hint = _reason(outcome.error)
             console.print(f"[red]{outcome.status}[/red] {escape(outcome.path)}: {escape(reason)} {escape(hint)}".rstrip(), soft_wrap=True)
+        elif outcome.error:
+            console.print(f"[yellow]note[/yellow] {escape(outcome.path)}: {escape(' '.join(_reason(outcome.error)))}", soft_wrap=True)
         for note in outcome.notes:
             console.print(f"[yellow]note[/yellow] {escape(outcome.path)}: {escape(note)}", soft_wrap=True)
     for path, reason in plan.left_out[:LEFT_OUT_SHOWN]:
@@ -71,6 +75,42 @@ def print_deleted(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         state = _styled("deleted" if outcome.status == "succeeded" else outcome.status)
         stdout().print(f"{outcome.source_id}: {state} {escape(' '.join(_reason(outcome.error)))}".rstrip(), soft_wrap=True)
+
+
+def print_reingested(outcomes: Sequence[Outcome]) -> None:
+    console = stdout()
+    for outcome in outcomes:
+        console.print(f"{outcome.source_id}: {_styled(outcome.status)} {escape(' '.join(_reason(outcome.error)))}".rstrip(), soft_wrap=True)
+    if not outcomes:
+        console.print("Nothing is missing.")
+
+
+def estimate_as_json(found: Estimate, settings: Settings) -> dict[str, Any]:
+    spent = found.spent
+    return {
+        "model": settings.llm_model if settings.has_llm else None,
+        "documents": found.documents,
+        "chunks": found.chunks,
+        "calls": spent.calls,
+        "prompt_tokens": spent.prompt_tokens,
+        "completion_tokens": spent.completion_tokens,
+        "cost": found.cost if settings.llm_price_input or settings.llm_price_output else None,
+        "failed": [{"path": path, "reason": reason} for path, reason in found.failed],
+    }
+
+
+def print_estimate(told: Mapping[str, Any]) -> None:
+    console = stdout()
+    for one in told["failed"]:
+        console.print(f"[yellow]left out[/yellow] {escape(one['path'])}: {escape(one['reason'])}", soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    for name, key in (("documents", "documents"), ("chunks", "chunks"), ("calls", "calls"), ("tokens in, about", "prompt_tokens")):
+        table.add_row(name, f"{told[key]:,}")
+    table.add_row("tokens out, about", f"{told['completion_tokens']:,}")
+    table.add_row("money, about", "set LLM_PRICE_INPUT and LLM_PRICE_OUTPUT" if told["cost"] is None else f"{told['cost']:,.2f}")
+    table.add_row("model", escape(told["model"] or "none is set (LLM_MODEL=mock): nothing is asked, and nothing costs"))
+    console.print(table)
+    console.print("What was asked about before costs nothing again; answers are taken to have 350 tokens a chunk.")
 
 
 def print_sources(sources: Iterable[Mapping[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from localmind.catalog.chunks import Chunks
 from localmind.catalog.database import Database
 from localmind.catalog.jobs import Claim, JobTable
 from localmind.catalog.sources import SourceTable
+from localmind.catalog.spending import SpendingTable
 from localmind.catalog.tables import setting
 from localmind.catalog.workers import WorkerTable
 from localmind.model import TenantId
@@ -24,6 +25,7 @@ class Catalog:
         self.chunks = Chunks(database)
         self.jobs = JobTable(database)
         self.workers = WorkerTable(database)
+        self.spending = SpendingTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
         """Jobs as JobTable.claim gives them, each with its revision."""

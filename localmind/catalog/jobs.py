@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from localmind.catalog import claims, cursors
+from localmind.catalog.chunks import batched
 from localmind.catalog.database import Database
 from localmind.catalog.sources import Revision
 from localmind.catalog.tables import job
@@ -177,6 +178,11 @@ class JobTable:
         with self._db.write() as connection:
             connection.execute(sa.update(job).where(*_had(jobs)).values(changes))
 
+    def set_usage(self, which: Job, usage: Mapping[str, Any]) -> None:
+        """What an LLM cost it so far, over all its attempts."""
+        with self._db.write() as connection:
+            connection.execute(sa.update(job).where(*_had([which])).values(usage=dict(usage)))
+
     def postpone(self, which: Job, *, delay_s: float, error: Mapping[str, Any], count: bool = True) -> None:
         """Queue it again for later, with the error that it met. count=False: that was not the job's fault."""
         with self._db.write() as connection:
@@ -255,6 +261,15 @@ class JobTable:
         with self._db.read() as connection:
             return set(connection.execute(sa.select(job.c.id).where(job.c.id.in_(ids), job.c.cancel)).scalars())
 
+    def open_among(self, tenant: TenantId, sources: Sequence[SourceId]) -> set[SourceId]:
+        """Those of the sources that a job still works on or will."""
+        found: set[SourceId] = set()
+        with self._db.read() as connection:
+            for batch in batched(sources):
+                which = (job.c.tenant == tenant, job.c.source_id.in_(batch), state.in_(OPEN))
+                found |= set(connection.execute(sa.select(job.c.source_id).where(*which)).scalars())
+        return found
+
     def open_sources(self) -> set[SourceId]:
         """Sources that a job still works on or will."""
         with self._db.read() as connection:
@@ -311,6 +326,7 @@ def to_job(row: Any) -> Job:
         "stage": row.stage,
         "progress": row.progress,
         "error": row.error,
+        "usage": row.usage,
         "attempts": row.attempts,
         "owner": row.owner,
     }

@@ -177,6 +177,28 @@ class SourceTable:
                 found |= set(connection.execute(used).scalars())
         return found
 
+    # --- what an LLM has yet to extract
+
+    def missing(self, tenant: TenantId, *, limit: int) -> list[tuple[SourceId, int]]:
+        """Sources with chunks that an LLM has yet to extract, or gave up, and that no job works on; with the versions that search sees."""
+        query = sa.select(source.c.id, source.c.version).join(revision, SHOWN_REVISION)
+        is_open = sa.exists().where(job.c.tenant == source.c.tenant, job.c.source_id == source.c.id, job.c.status.in_(OPEN_JOB))
+        query = query.where(source.c.tenant == tenant, source.c.deleted_at.is_(None), revision.c.missing > 0, ~is_open)
+        query = query.order_by(source.c.id).limit(limit)
+        with self._db.read() as connection:
+            return [(SourceId(row.id), int(row.version)) for row in connection.execute(query)]
+
+    def due(self) -> dict[TenantId, list[tuple[SourceId, int]]]:
+        """As missing, of all tenants, some of those that waited for a budget and need not any more."""
+        query = sa.select(source.c.tenant, source.c.id, source.c.version).join(revision, SHOWN_REVISION)
+        query = query.where(revision.c.waits_until <= self._db.now(), source.c.deleted_at.is_(None))
+        query = query.order_by(source.c.id).limit(MOST_DUE)
+        found: dict[TenantId, list[tuple[SourceId, int]]] = {}
+        with self._db.read() as connection:
+            for row in connection.execute(query):
+                found.setdefault(row.tenant, []).append((row.id, row.version))
+        return found
+
     # --- writing
 
     def add(self, values: Sequence[Mapping[str, Any]]) -> None:
@@ -309,6 +331,9 @@ LATEST_JOB = (
 )
 SHOWN = sa.case((source.c.version > 0, source.c.version), else_=source.c.latest)
 """The version whose facts a person is shown."""
+OPEN_JOB = (JobStatus.QUEUED, JobStatus.RUNNING)
+MOST_DUE = 1000
+SHOWN_REVISION = sa.and_(revision.c.source_id == source.c.id, revision.c.version == source.c.version)
 CHUNKS = (
     sa.select(sa.func.count())
     .where(chunk.c.source_id == source.c.id, chunk.c.since <= source.c.version)

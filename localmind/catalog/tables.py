@@ -72,6 +72,7 @@ revision = sa.Table(  # one content of a source
     sa.Column("notes", Json, nullable=False),
     sa.Column("partial", sa.Boolean, nullable=False),  # pages without text: the notes say which
     sa.Column("missing", sa.Integer, nullable=False),  # chunks that an LLM has yet to extract, or gave up
+    sa.Column("waits_until", Time),  # a budget stopped their extraction: it goes on by itself then
     sa.Column("entities", sa.Integer, nullable=False),
     sa.Column("created_at", Time, nullable=False),
 )
@@ -79,6 +80,9 @@ sa.Index("revision_by_hash", revision.c.tenant, revision.c.content_hash)
 sa.Index("revision_by_blob", revision.c.tenant, revision.c.blob_key)
 sa.Index("revision_by_document", revision.c.tenant, revision.c.document_key)
 sa.Index("revision_by_source", revision.c.tenant, revision.c.source_id, revision.c.version)
+
+# Of the few that wait for a budget, those whose time has come.
+sa.Index("revision_by_wait", revision.c.waits_until)
 
 chunk = sa.Table(
     "chunk",
@@ -105,6 +109,18 @@ extraction = sa.Table(  # cache of costly extractions: the same text is never pa
     sa.Column("text_hash", sa.String(64), primary_key=True),
     sa.Column("extractor", sa.String(128), primary_key=True),
     sa.Column("result", Json, nullable=False),
+)
+
+spending = sa.Table(  # what an LLM cost a tenant for its documents, by day (UTC): what a budget is held against
+    "spending",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),  # 2026-01-31
+    sa.Column("model", sa.String(128), primary_key=True),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
+    sa.Column("completion_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cost", sa.Float, nullable=False),
 )
 
 entity = sa.Table(
@@ -173,6 +189,7 @@ job = sa.Table(
     sa.Column("stage", sa.String(16)),
     sa.Column("progress", sa.Float, nullable=False),
     sa.Column("error", Json),
+    sa.Column("usage", Json),  # what an LLM cost it so far
     sa.Column("attempts", sa.Integer, nullable=False),  # times a worker took it up since it last got on
     sa.Column("failures", sa.Integer, nullable=False),  # errors worth a retry, so far
     sa.Column("priority", sa.Integer, nullable=False),  # lower goes first

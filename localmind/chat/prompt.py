@@ -15,10 +15,12 @@ from localmind.chat import markers
 from localmind.errors import InvalidInput
 from localmind.ids import text_hash
 from localmind.llm.port import Turn
+from localmind.llm.tokens import estimated_tokens
 from localmind.model import Hit, Message
 
 ANSWER = "answer.v1"
 REWRITING = "rewriting.v1"
+SUBQUESTIONS = "subquestions.v1"
 
 MAX_ANSWER_TOKENS = 1024
 MAX_HISTORY = 4
@@ -60,11 +62,6 @@ def build(question: str, hits: Sequence[Hit], history: Sequence[Message], *, con
 def instructions(name: str) -> str:
     """The text of a prompt file."""
     return (files("localmind.chat") / "prompts" / f"{name}.md").read_text("utf-8").strip()
-
-
-def estimated_tokens(text: str) -> int:
-    """Rounded up for every tokenizer in use: three bytes a token, so 3 letters of English, 1.5 of Greek, 1 of Chinese."""
-    return -(-len(text.encode("utf-8", "replace")) // 3)
 
 
 def _turn_tokens(content: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -18,9 +18,10 @@ import structlog
 from localmind.chat import extractive, prompt, reasoning, rewriting
 from localmind.chat.citations import CitedText
 from localmind.chat.cleaning import cleaned
+from localmind.chat.decomposition import Decomposition, Parts, together
 from localmind.chat.events import Citations, Done, Event, Token
 from localmind.chat.rewriting import Question
-from localmind.errors import ConfigurationError, InvalidInput, LLMUnavailable, NotFound
+from localmind.errors import ConfigurationError, InvalidInput, LLMUnavailable, NotFound, Unavailable
 from localmind.llm.port import LLM
 from localmind.model import Answer, Hit, Message, Mode, SearchResult, SourceId, TenantId, Usage
 
@@ -76,6 +77,7 @@ class Chat:
         self._conversations = conversations
         self._embedder = embedder
         self._llm = llm
+        self._decomposition = Decomposition(llm)
         self._context_tokens = context_tokens
         self._limit = passages
 
@@ -137,10 +139,12 @@ class Chat:
     ) -> Generator[Event]:
         started, asked_at = time.perf_counter(), datetime.now(UTC)
         asked = rewriting.standalone(question, history, self._llm)
+        parts = Parts() if asked.degraded else self._decomposition.parts_of(asked.search)
         found = find(asked.search)
-        draft = _Draft(CitedText(()), asked.usage, {*found.degraded, *(("llm",) if asked.degraded else ())})
+        hits = together(found.hits, _found_for(parts, find), limit=self._limit) if parts.questions else found.hits
+        draft = _Draft(CitedText(()), _sum(asked.usage, parts.usage), {*found.degraded, *(("llm",) if asked.degraded else ())})
         try:
-            with closing(self._said(draft, asked, found.hits, history)) as pieces:
+            with closing(self._said(draft, asked, hits, history)) as pieces:
                 for piece in pieces:
                     if piece:
                         yield Token(piece)
@@ -195,6 +199,15 @@ class Chat:
 
 class _Find(Protocol):
     def __call__(self, query: str) -> SearchResult: ...
+
+
+def _found_for(parts: Parts, find: _Find) -> list[Sequence[Hit]]:
+    """What is found for each part; one that can't be searched for now is left out."""
+    found: list[Sequence[Hit]] = []
+    for question in parts.questions:
+        with suppress(Unavailable):
+            found.append(find(question).hits)
+    return found
 
 
 def _extracted(draft: _Draft, statements: Sequence[extractive.Statement]) -> Iterator[str]:

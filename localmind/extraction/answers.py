@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, field_validator
 
+from localmind.extraction.evidence import place_of
 from localmind.graph.naming import entity_key
 from localmind.model import ExtractedEntity, ExtractedRelation, Extraction
 
@@ -17,22 +17,11 @@ MOST_NAME_CHARS = 200
 MOST_TYPE_CHARS = 64
 MOST_DESCRIPTION_CHARS = 500
 MOST_STARTS = 50
+MOST_ITEMS = 100
+"""Of entities, and of relations, that one passage is taken to have: a model that repeats itself fills its answer with them."""
 
-_TEXT = {"type": "string"}
-
-
-def _list_of(*names: str) -> dict[str, Any]:
-    item = {"type": "object", "properties": dict.fromkeys(names, _TEXT), "required": list(names), "additionalProperties": False}
-    return {"type": "array", "items": item}
-
-
-SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {"entities": _list_of("name", "type", "description"), "relations": _list_of("source", "target", "type", "description")},
-    "required": ["entities", "relations"],
-    "additionalProperties": False,
-}
-"""The JSON schema of an answer."""
+MOST_ANSWER_CHARS = 200_000
+"""What is longer is no answer: a model gives at most a few thousand tokens when it is asked for that many."""
 
 _THOUGHTS = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL)
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*+"|,(?=\s*[}\]])', re.DOTALL)
@@ -59,6 +48,7 @@ class _Item(BaseModel):
 
 class _Entity(_Item):
     name: str
+    quote: str = ""
 
 
 class _Relation(_Item):
@@ -73,16 +63,53 @@ def read_answer(answer: str, text: str) -> Extraction:
     """The extraction in an answer: fences, prose around it and trailing commas do not matter. text: the passage.
 
     Left out: relations with an end that is no entity, or with one end; names without a letter or digit or over 200 characters;
-    second spellings of one name. weight: how often the passage has the name, at least 1. Raises Unreadable.
+    second spellings of one name. weight: how often the passage has the name, at least 1. start and end: where it stands first,
+    by its name or the quote; None where neither stands there. Raises Unreadable.
     """
-    found = _json_object(answer)
+    problem = "there is no JSON object in it"
+    for found in _objects(answer):
+        if isinstance(found, Unreadable):
+            problem = str(found)
+            continue
+        for candidate in (found, *found.values()):  # some models wrap it: {"answer": {"entities": ...}}
+            if isinstance(candidate, dict) and ("entities" in candidate or "relations" in candidate):
+                return _extraction(candidate, text)
+        problem = "the JSON object has no entities"
+    raise Unreadable(problem)
+
+
+def read_several(answer: str, texts: Mapping[str, str]) -> dict[str, Extraction]:
+    """Extractions by the ids of the passages, of those that can be read: half an answer gives what stands whole in it.
+
+    texts: the passages by the ids that they were sent with; other ids, and a second answer to one, are left out.
+    """
+    read: dict[str, Extraction] = {}
+    for found in _objects(answer):
+        if isinstance(found, Unreadable):
+            continue
+        listed = found.get("passages", [found])
+        for item in listed if isinstance(listed, list) else [listed]:
+            if not isinstance(item, dict):
+                continue
+            key = str(item.get("id", "")).strip()
+            if key in texts and key not in read and isinstance(item.get("entities"), list):
+                try:
+                    read[key] = _extraction(item, texts[key])
+                except Unreadable:
+                    continue
+    return read
+
+
+def _extraction(found: Mapping[str, Any], text: str) -> Extraction:
     entities: dict[str, ExtractedEntity] = {}
     for item in _items(found, "entities", _Entity):
-        key = entity_key(item.name)
-        if key and len(item.name) <= MOST_NAME_CHARS and key not in entities:
+        key = entity_key(item.name) if len(item.name) <= MOST_NAME_CHARS else ""
+        if key and key not in entities:
             entities[key] = _entity(item, text)
     relations: dict[tuple[str, str, str], ExtractedRelation] = {}
     for link in _items(found, "relations", _Relation):
+        if max(len(link.source), len(link.target)) > MOST_NAME_CHARS:
+            continue
         source, target = entity_key(link.source), entity_key(link.target)
         if source in entities and target in entities and source != target:
             kind = link.type.lower()[:MOST_TYPE_CHARS] or "related"
@@ -92,28 +119,38 @@ def read_answer(answer: str, text: str) -> Extraction:
 
 
 def _entity(item: _Entity, text: str) -> ExtractedEntity:
-    named = max(1, text.casefold().count(item.name.casefold()))
+    start, end = place_of(text, item.name, item.quote[:MOST_DESCRIPTION_CHARS]) or (None, None)
     return ExtractedEntity(
-        item.name, item.type.lower()[:MOST_TYPE_CHARS] or "concept", item.description[:MOST_DESCRIPTION_CHARS], float(named)
+        item.name,
+        item.type.lower()[:MOST_TYPE_CHARS] or "concept",
+        item.description[:MOST_DESCRIPTION_CHARS],
+        float(max(1, text.casefold().count(item.name.casefold()))),
+        start,
+        end,
     )
 
 
-def _json_object(answer: str) -> Mapping[str, Any]:
-    """The first JSON object in the answer that has entities or relations."""
-    answer = _THOUGHTS.sub("", answer)
+def _objects(answer: str) -> Iterator[dict[str, Any] | Unreadable]:
+    """The answer's JSON objects from left to right, none inside another; at a brace that begins none, what is wrong with it."""
+    if len(answer) > MOST_ANSWER_CHARS:
+        yield Unreadable(f"it has {len(answer):,} characters")
+        return
+    rest = _THOUGHTS.sub("", answer)
     decoder = json.JSONDecoder(strict=False)  # line breaks within strings are common
-    problem = "there is no JSON object in it"
-    for start in islice(re.finditer(r"\{", answer), MOST_STARTS):
-        text = _STRING_OR_COMMA.sub(lambda match: "" if match[0] == "," else match[0], answer[start.start() :])
+    for _ in range(MOST_STARTS):
+        start = rest.find("{")
+        if start < 0:
+            return
+        # Without trailing commas; from this brace on, since prose before it may hold a lone quotation mark.
+        rest = _STRING_OR_COMMA.sub(lambda match: "" if match[0] == "," else match[0], rest[start:])
         try:
-            found, _ = decoder.raw_decode(text)
+            found, end = decoder.raw_decode(rest)
         except (ValueError, RecursionError) as error:
-            problem = str(error)
+            yield Unreadable(str(error))
+            rest = rest[1:]
             continue
-        if "entities" in found or "relations" in found:
-            return dict(found)
-        problem = "the JSON object has no entities"
-    raise Unreadable(problem)
+        yield found
+        rest = rest[end:]
 
 
 def _items(found: Mapping[str, Any], name: str, model: type[I]) -> Iterator[I]:
@@ -122,11 +159,11 @@ def _items(found: Mapping[str, Any], name: str, model: type[I]) -> Iterator[I]:
     if not isinstance(items, list):
         raise Unreadable(f"{name} is not a list")
     problems = []
-    for item in items:
+    for item in items[:MOST_ITEMS]:
         try:
             yield model.model_validate(item)
         except ValidationError as error:
             first = error.errors()[0]
             problems.append(f"{name}: {'.'.join(map(str, first['loc']))} {first['msg']}".strip())
-    if items and len(problems) == len(items):
+    if items and len(problems) == len(items[:MOST_ITEMS]):
         raise Unreadable(problems[0])

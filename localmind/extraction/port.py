@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from localmind.errors import LocalMindError
+from localmind.llm.metering import Spent
 from localmind.model import Extraction
 
 
@@ -39,3 +41,21 @@ class Extractor(Protocol):
 
         One passage's failure is its `problem`. Raises LLMUnavailable where the LLM is away (worth a retry).
         """
+
+
+class Asked(NamedTuple):
+    """results: one a passage, in order; None where it was not asked, or not answered. stopped: what kept the rest from being asked."""
+
+    results: list[ExtractionResult | None]
+    spent: Spent
+    stopped: LocalMindError | None = None
+
+
+class PaidExtractor(Extractor, Protocol):
+    """An extractor whose answers cost something: none that was paid for is lost when the model goes away in the middle."""
+
+    def ask(self, passages: Sequence[Passage]) -> Asked:
+        """As extract, but what went wrong for all of them (LLMUnavailable, ConfigurationError) comes beside the results so far."""
+
+    def estimate(self, passages: Sequence[Passage], count: Callable[[str], int] = ...) -> Spent:
+        """What asking is expected to cost. count: tokens of a text; without one an estimate that is rather too high."""

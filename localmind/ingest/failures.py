@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import structlog
 
 from localmind.catalog.jobs import Claim
@@ -17,6 +20,8 @@ CRASHES = 25
 
 BACKOFF_S = 2.0
 MAX_BACKOFF_S = 300.0
+LONGEST_WAIT_S = 3600.0
+"""However long a server asks to be left alone."""
 
 
 class CrashLoop(LocalMindError): ...
@@ -53,14 +58,22 @@ class Failures:
             return
         known = isinstance(error, LocalMindError)
         log.warning("job_failed", job_id=job.id, kind=job.kind, stage=stage, error_type=facts["type"], exc_info=None if known else error)
-        failures = jobs.failures(job.id) + 1
-        if (isinstance(error, LocalMindError) and error.retryable and failures < self._attempts) or job.kind == "delete":
-            delay_s = min(BACKOFF_S * 2 ** (failures - 1), MAX_BACKOFF_S)  # a delete is never given up: it was promised
-            jobs.postpone(job, delay_s=delay_s, error=facts)
+        if self.try_again(job, error, facts):
             return
         metrics.ingestion_failures_total.labels(facts["type"]).inc()
         self._take_back(job)
         jobs.finish([job], JobStatus.FAILED, error=facts)
+
+    def try_again(self, job: Job, error: BaseException, facts: Mapping[str, Any]) -> bool:
+        """Queue it for another try after a wait that grows, or that the error asks for; False where it had them all, or none helps."""
+        failures = self._store.catalog.jobs.failures(job.id) + 1
+        is_worth_it = isinstance(error, LocalMindError) and error.retryable and failures < self._attempts
+        if not is_worth_it and job.kind != "delete":  # a delete is never given up: it was promised
+            return False
+        asked_s = error.data.get("retry_after_s") if isinstance(error, LocalMindError) else None
+        delay_s = min(BACKOFF_S * 2 ** (failures - 1), MAX_BACKOFF_S)
+        self._store.catalog.jobs.postpone(job, delay_s=max(delay_s, min(asked_s or 0.0, LONGEST_WAIT_S)), error=facts)
+        return True
 
     def _take_back(self, job: Job) -> None:
         """Clear what the version staged, unless a newer one will use it."""

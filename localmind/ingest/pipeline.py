@@ -14,6 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -106,6 +107,8 @@ class Pipeline:
             ("heartbeat", self._heartbeat_loop),
             ("tidy", lambda: self._tidy.run(self._stopping)),
         ]
+        if self.enrich is not None:
+            loops.append(("go-on", partial(self.enrich.go_on_loop, self._stopping)))
         self._threads = [threading.Thread(target=loop, name=f"ingest-{name}", daemon=True) for name, loop in loops]
         for thread in self._threads:
             thread.start()

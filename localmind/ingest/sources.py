@@ -10,11 +10,14 @@ from typing import BinaryIO
 
 from localmind.catalog.jobs import INTERACTIVE
 from localmind.catalog.sources import TEXT_MEDIA_TYPE
-from localmind.errors import Conflict, InvalidInput, Unavailable
+from localmind.errors import ConfigurationError, Conflict, InvalidInput, Unavailable
 from localmind.ingest import documents
 from localmind.ingest.accept import Accept, Incoming, is_clean, safe_filename, text_data, title_of
+from localmind.ingest.enrich import queue_missing
 from localmind.ingest.store import Store
 from localmind.model import Accepted, Chunk, Document, JobStatus, ListPage, Source, SourceId, SourceStatus, TenantId
+
+MOST_MISSING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class ContentFile:
 
 
 class Sources:
-    def __init__(self, store: Store, accept: Accept, *, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, accept: Accept, *, wake: Callable[[], None], has_llm: bool = False) -> None:
+        self._store, self._has_llm = store, has_llm
         self._catalog, self._blobs, self._vectors, self._graph = store.catalog, store.blobs, store.vectors, store.graph
         self._accept, self._wake = accept, wake
 
@@ -92,6 +96,24 @@ class Sources:
             job_id = self._catalog.jobs.add(tenant, [("ingest", source_id, latest.latest + 1, INTERACTIVE)])[0]
         self._wake()
         return Accepted(source_id, job_id, JobStatus.QUEUED.value)
+
+    def extract_missing(self, tenant: TenantId, source_id: SourceId | None = None) -> list[Accepted]:
+        """Ask the LLM about chunks that have nothing of its: of all sources that miss some (at most 10,000; the next call takes the
+        rest), or of one, also where it was put in without an LLM. What was answered before is not asked again.
+
+        Raises ConfigurationError without an LLM, NotFound, Conflict.
+        """
+        if not self._has_llm:
+            raise ConfigurationError("There is no LLM that could be asked.", hint="Set LLM_MODEL and LLM_BASE_URL, then start again.")
+        if source_id is None:
+            queued = queue_missing(self._store, tenant, self._catalog.sources.missing(tenant, limit=MOST_MISSING))
+        else:
+            source = self._catalog.sources.get(tenant, source_id)
+            queued = queue_missing(self._store, tenant, [(source_id, source.version)], priority=INTERACTIVE) if source.version else {}
+            if not queued:
+                raise Conflict(f"{source.title!r} is being ingested already.", hint=f"Watch job {source.job_id}.")
+        self._wake()
+        return [Accepted(source, job, JobStatus.QUEUED.value) for source, job in queued.items()]
 
     def delete(self, tenant: TenantId, source_id: SourceId) -> Accepted:
         """Hide the source, and those that came out of it, at once; a job clears every store. Raises NotFound."""

@@ -13,7 +13,7 @@ from localmind.errors import LLMUnavailable
 from localmind.llm import refusals
 from localmind.llm.messages import messages
 from localmind.llm.patience import Patience
-from localmind.llm.port import Completion, Turn
+from localmind.llm.port import Completion, RequestRefused, Turn
 from localmind.model import Usage
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "https://api.anthropic.com/v1"
 API_VERSION = "2023-06-01"
 MOST_ANSWER_BYTES = 8_000_000
+TOOL = "answer"
 
 
 class AnthropicLLM:
@@ -32,6 +33,7 @@ class AnthropicLLM:
     ) -> None:
         self._endpoint = refusals.Endpoint((base_url or DEFAULT_URL).rstrip("/"), model, api_key, timeout_s)
         self._patience = patience or Patience(attempts=attempts)
+        self._takes_tools = True  # until a server of this protocol says otherwise
         self._lock = threading.Lock()
         self._opened: httpx.Client | None = None
 
@@ -39,12 +41,19 @@ class AnthropicLLM:
     def model(self) -> str:
         return self._endpoint.model
 
-    def complete(self, turns: Sequence[Turn], *, max_tokens: int, schema: Mapping[str, Any] | None = None) -> Completion:
-        body = _body(turns, model=self.model, max_tokens=max_tokens, schema=schema)
-        return self._patience.run(lambda: self._complete(body))
+    def complete(
+        self, turns: Sequence[Turn], *, max_tokens: int, schema: Mapping[str, Any] | None = None, timeout_s: float | None = None
+    ) -> Completion:
+        limit_s = timeout_s or self._endpoint.timeout_s
+        return self._patience.run(lambda: self._structured(turns, max_tokens, schema, limit_s), attempts=1 if timeout_s else None)
+
+    @property
+    def mode(self) -> str:
+        """How the server takes a JSON schema, as far as it was found out: tool or text."""
+        return "tool" if self._takes_tools else "text"
 
     def stream(self, turns: Sequence[Turn], *, max_tokens: int) -> Iterator[str | Usage]:
-        body = _body(turns, model=self.model, max_tokens=max_tokens, schema=None) | {"stream": True}
+        body = _body(turns, model=self.model, max_tokens=max_tokens) | {"stream": True}
         # Only the start is repeated: a person has read what came before a break.
         response, held = self._patience.run(lambda: self._begin(body))
         with held, self._translated():
@@ -65,42 +74,57 @@ class AnthropicLLM:
                 self._opened = httpx.Client(base_url=self._endpoint.base_url, headers=headers, timeout=self._endpoint.timeout_s)
             return self._opened
 
-    def _complete(self, body: Mapping[str, Any]) -> Completion:
-        deadline = time.monotonic() + self._endpoint.timeout_s
-        response, held = self._begin(body)
-        with held, self._translated():
+    def _structured(self, turns: Sequence[Turn], max_tokens: int, schema: Mapping[str, Any] | None, limit_s: float) -> Completion:
+        """With the schema as a tool to call; a server that refuses tools is asked in words, and not with a tool again."""
+        if schema is not None and self._takes_tools:
+            body = _body(turns, model=self.model, max_tokens=max_tokens)
+            tool = {"name": TOOL, "description": "Gives the answer.", "input_schema": schema}
+            try:
+                return self._complete(body | {"tools": [tool], "tool_choice": {"type": "tool", "name": TOOL}}, limit_s)
+            except RequestRefused as refusal:
+                if "tool" not in refusal.message:
+                    raise
+                self._takes_tools = False
+        return self._complete(_body(turns, model=self.model, max_tokens=max_tokens, schema=schema), limit_s)
+
+    def _complete(self, body: Mapping[str, Any], limit_s: float) -> Completion:
+        self._client()
+        deadline = time.monotonic() + limit_s  # not before: to import the client alone takes time
+        response, held = self._begin(body, limit_s)
+        with held, self._translated(limit_s):
             data = bytearray()
             for piece in response.iter_bytes():
                 data += piece
                 if len(data) > MOST_ANSWER_BYTES:
                     raise refusals.not_understood(self._endpoint, f"the answer is longer than {MOST_ANSWER_BYTES:,} bytes")
                 if time.monotonic() > deadline:  # a server that sends a byte now and then never times out by itself
-                    raise refusals.too_slow(self._endpoint)
+                    raise refusals.too_slow(self._endpoint, limit_s)
         return _completion(bytes(data), self._endpoint)
 
-    def _begin(self, body: Mapping[str, Any]) -> tuple[httpx.Response, contextlib.ExitStack]:
+    def _begin(self, body: Mapping[str, Any], limit_s: float | None = None) -> tuple[httpx.Response, contextlib.ExitStack]:
         """The answer to a request that was taken, and what closes it."""
-        with contextlib.ExitStack() as stack, self._translated():
-            response = stack.enter_context(self._client().stream("POST", "/messages", json=body))
+        with contextlib.ExitStack() as stack, self._translated(limit_s):
+            timeout_s = limit_s or self._endpoint.timeout_s
+            response = stack.enter_context(self._client().stream("POST", "/messages", json=body, timeout=timeout_s))
             if response.status_code >= 400:
                 detail = next(response.iter_bytes(10_000), b"")
                 raise refusals.refused(self._endpoint, response.status_code, _detail(detail), response.headers)
             return response, stack.pop_all()
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, limit_s: float | None = None) -> Iterator[None]:
         """`from None`: nothing of the request, which holds the API key, may reach a log."""
         import httpx
 
         try:
             yield
         except httpx.TimeoutException:
-            raise refusals.too_slow(self._endpoint) from None
+            raise refusals.too_slow(self._endpoint, limit_s) from None
         except (httpx.HTTPError, httpx.InvalidURL):
             raise refusals.unreachable(self._endpoint) from None
 
 
-def _body(turns: Sequence[Turn], *, model: str, max_tokens: int, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+def _body(turns: Sequence[Turn], *, model: str, max_tokens: int, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
     sent = messages(turns)
     system = "\n\n".join(message["content"] for message in sent if message["role"] == "system")
     if schema is not None:
@@ -125,7 +149,8 @@ def _detail(data: bytes) -> str:
 def _completion(data: bytes, endpoint: refusals.Endpoint) -> Completion:
     try:
         answer = json.loads(data)
-        text = "".join(block["text"] for block in answer["content"] if block.get("type") == "text")
+        called = [json.dumps(block["input"]) for block in answer["content"] if block.get("type") == "tool_use"]
+        text = called[0] if called else "".join(block["text"] for block in answer["content"] if block.get("type") == "text")
         usage = Usage(int(answer["usage"]["input_tokens"]), int(answer["usage"]["output_tokens"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise refusals.not_understood(endpoint, "not the JSON that was expected") from None

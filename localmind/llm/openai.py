@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,13 @@ MOST_ANSWER_BYTES = 8_000_000
 """No model answers that much: what is longer comes from a server gone wild, and would fill the memory."""
 
 
+TOOL = "answer"
+"""The tool whose arguments are the answer, for servers that take a schema only so."""
+
+
+_ABOUT_FORMAT = re.compile(r"format|schema|json|tool|grammar", re.IGNORECASE)
+
+
 class OpenAILLM:
     """The LLM port over chat completions. attempts: calls made before one is given up. patience: for tests with another clock."""
 
@@ -35,6 +43,7 @@ class OpenAILLM:
         self._endpoint = refusals.Endpoint(base_url.rstrip("/"), model, api_key, timeout_s)
         self._patience = patience or Patience(attempts=attempts)
         self._parameters = _Parameters()  # as the server took them last, so that finding out is paid once
+        self._is_settled = False  # it took a schema in some form: what it refuses from then on it refuses for the text, unless it says so
         self._lock = threading.Lock()
         self._opened: openai.OpenAI | None = None
 
@@ -42,8 +51,19 @@ class OpenAILLM:
     def model(self) -> str:
         return self._endpoint.model
 
-    def complete(self, turns: Sequence[Turn], *, max_tokens: int, schema: Mapping[str, Any] | None = None) -> Completion:
-        return self._patience.run(lambda: self._negotiated(schema, lambda dialect: self._complete(turns, max_tokens, schema, dialect)))
+    def complete(
+        self, turns: Sequence[Turn], *, max_tokens: int, schema: Mapping[str, Any] | None = None, timeout_s: float | None = None
+    ) -> Completion:
+        limit_s = timeout_s or self._endpoint.timeout_s
+        return self._patience.run(
+            lambda: self._negotiated(schema, lambda dialect: self._complete(turns, dialect(max_tokens, schema), limit_s)),
+            attempts=1 if timeout_s else None,
+        )
+
+    @property
+    def mode(self) -> str:
+        """How the server takes a JSON schema, as far as it was found out: json_schema, tool, json_object or text."""
+        return self._parameters.format
 
     def stream(self, turns: Sequence[Turn], *, max_tokens: int) -> Iterator[str | Usage]:
         # Only the start is repeated: a person has read what came before a break.
@@ -84,27 +104,26 @@ class OpenAILLM:
                 result = call(parameters)
             except _Unsupported as refusal:
                 first = first or refusal.error
-                parameters = parameters.conceded(str(refusal), formatted=schema is not None)
+                is_about_format = schema is not None and not (self._is_settled and _ABOUT_FORMAT.search(str(refusal)) is None)
+                parameters = parameters.conceded(str(refusal), formatted=is_about_format)
             else:
                 self._parameters = parameters
+                self._is_settled = self._is_settled or schema is not None
                 return result
         assert first is not None
         raise first
 
-    def _complete(self, turns: Sequence[Turn], max_tokens: int, schema: Mapping[str, Any] | None, dialect: _Parameters) -> Completion:
-        deadline = time.monotonic() + self._endpoint.timeout_s
-        client = self._client()
-        with (
-            self._translated(),
-            client.chat.completions.with_streaming_response.create(**self._request(turns), **dialect(max_tokens, schema)) as response,
-        ):
+    def _complete(self, turns: Sequence[Turn], parameters: Mapping[str, Any], limit_s: float) -> Completion:
+        completions = self._client().chat.completions.with_streaming_response
+        deadline = time.monotonic() + limit_s  # not before: to import the client alone takes a second
+        with self._translated(limit_s), completions.create(**self._request(turns), **parameters, timeout=limit_s) as response:
             data = bytearray()
             for piece in response.iter_bytes():
                 data += piece
                 if len(data) > MOST_ANSWER_BYTES:
                     raise refusals.not_understood(self._endpoint, f"the answer is longer than {MOST_ANSWER_BYTES:,} bytes")
                 if time.monotonic() > deadline:  # a server that sends a byte now and then never times out by itself
-                    raise refusals.too_slow(self._endpoint)
+                    raise refusals.too_slow(self._endpoint, limit_s)
         return _completion(bytes(data), self._endpoint)
 
     def _begin(self, turns: Sequence[Turn], max_tokens: int, dialect: _Parameters) -> openai.Stream[Any]:
@@ -119,14 +138,14 @@ class OpenAILLM:
         return {"model": self.model, "messages": messages(turns)}
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, limit_s: float | None = None) -> Iterator[None]:
         """`from None`: the client's own errors can repeat the API key, and a log prints causes."""
         import openai
 
         try:
             yield
         except openai.APITimeoutError:
-            raise refusals.too_slow(self._endpoint) from None
+            raise refusals.too_slow(self._endpoint, limit_s) from None
         except openai.APIConnectionError:
             raise refusals.unreachable(self._endpoint) from None
         except openai.APIStatusError as error:
@@ -166,6 +185,9 @@ class _Parameters:
                 parameters["temperature"] = 0  # data, not prose
             if self.format == "json_schema":
                 parameters["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+            elif self.format == "tool":
+                parameters["tools"] = [{"type": "function", "function": {"name": TOOL, "parameters": schema}}]
+                parameters["tool_choice"] = {"type": "function", "function": {"name": TOOL}}
             elif self.format == "json_object":
                 parameters["response_format"] = {"type": "json_object"}
         if streamed and self.usage:
@@ -180,7 +202,7 @@ class _Parameters:
             return replace(self, temperature=False)
         if "stream_options" in complaint and self.usage:
             return replace(self, usage=False)
-        plainer = {"json_schema": "json_object", "json_object": "text"}.get(self.format)
+        plainer = {"json_schema": "tool", "tool": "json_object", "json_object": "text"}.get(self.format)
         return replace(self, format=plainer) if plainer and formatted else None
 
 
@@ -194,7 +216,8 @@ def _detail(error: openai.APIStatusError) -> str:
 def _completion(data: bytes, endpoint: refusals.Endpoint) -> Completion:
     try:
         answer = json.loads(data)
-        text = answer["choices"][0]["message"].get("content") or ""
+        message = answer["choices"][0]["message"]
+        text = _called_with(message) or message.get("content") or ""
         usage = answer.get("usage") or {}
         counted = Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
@@ -202,6 +225,13 @@ def _completion(data: bytes, endpoint: refusals.Endpoint) -> Completion:
     if not isinstance(text, str):
         raise refusals.not_understood(endpoint, "the answer is not a text")
     return Completion(text, counted)
+
+
+def _called_with(message: Mapping[str, Any]) -> str:
+    """The arguments of the tool that the model calls; "" where it calls none."""
+    calls = message.get("tool_calls") or [{"function": {"arguments": ""}}]
+    arguments = calls[0]["function"].get("arguments") or ""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)  # some servers send the object itself
 
 
 def _pieces(events: openai.Stream[Any], endpoint: refusals.Endpoint) -> Iterator[str | Usage]:

@@ -49,15 +49,17 @@ class Patience:
         self._failures = 0
         self._open_until = 0.0
 
-    def run(self, call: Callable[[], T]) -> T:
-        for attempt in range(1, self._attempts + 1):
+    def run(self, call: Callable[[], T], *, attempts: int | None = None) -> T:
+        """attempts: instead of its own."""
+        attempts = attempts or self._attempts
+        for attempt in range(1, attempts + 1):
             self._check()
             try:
                 result = call()
             except LLMUnavailable as error:
                 self._failed(error)
                 wait_s = self._wait_before_next(attempt, error)
-                if attempt == self._attempts or wait_s > LONGEST_WAIT_S:
+                if attempt == attempts or wait_s > LONGEST_WAIT_S:
                     raise
                 self._wait(wait_s)
             except Exception:

@@ -35,8 +35,12 @@ class LLM(Protocol):
     @property
     def model(self) -> str: ...
 
-    def complete(self, turns: Sequence[Turn], *, max_tokens: int, schema: Mapping[str, Any] | None = None) -> Completion:
-        """schema: a JSON schema that the answer should keep to; where the server can't, it only asks for JSON."""
+    def complete(
+        self, turns: Sequence[Turn], *, max_tokens: int, schema: Mapping[str, Any] | None = None, timeout_s: float | None = None
+    ) -> Completion:
+        """schema: a JSON schema that the answer should keep to, as the server is found to take one: as the answer's format, as a
+        tool to call, or not at all. timeout_s: for an answer that somebody waits for; given, there is one attempt of that time.
+        """
 
     def stream(self, turns: Sequence[Turn], *, max_tokens: int) -> Iterator[str | Usage]:
         """Pieces of the answer as they come, then one Usage. Closing the iterator ends the call."""

@@ -41,10 +41,15 @@ def refused(endpoint: Endpoint, status: int, detail: str, headers: Mapping[str, 
     detail = endpoint.redacted(detail)
     if status == 401 or status == 403:
         return ConfigurationError(f"The LLM at {endpoint.address} refuses the API key (HTTP {status}).", hint="Check LLM_API_KEY.")
-    if status == 404:
+    if status == 404 and (code == "model_not_found" or "model" in detail.lower()):
         return ConfigurationError(
-            f"The LLM at {endpoint.address} does not know the model {endpoint.model!r}, or the address is not its API: {detail}",
-            hint="Check LLM_MODEL (with Ollama: `ollama list`) and LLM_BASE_URL, which usually ends in /v1.",
+            f"The LLM at {endpoint.address} does not know the model {endpoint.model!r}: {detail}",
+            hint="Check LLM_MODEL (with Ollama: `ollama list`, `ollama pull`).",
+        )
+    if status in (404, 405):
+        return ConfigurationError(
+            f"{endpoint.address} is not the address of an LLM's API (HTTP {status}): {detail}",
+            hint="Check LLM_BASE_URL (it usually ends in /v1), and LLM_MODEL.",
         )
     if code == "insufficient_quota" or status == 402:
         return ConfigurationError(
@@ -69,9 +74,9 @@ def unreachable(endpoint: Endpoint) -> LLMUnavailable:
     return LLMUnavailable(f"The LLM at {endpoint.address} can't be reached.", hint="Start it, or check LLM_BASE_URL.")
 
 
-def too_slow(endpoint: Endpoint) -> LLMUnavailable:
+def too_slow(endpoint: Endpoint, limit_s: float | None = None) -> LLMUnavailable:
     return LLMUnavailable(
-        f"The LLM at {endpoint.address} did not answer within {endpoint.timeout_s:g} s.",
+        f"The LLM at {endpoint.address} did not answer within {limit_s or endpoint.timeout_s:g} s.",
         hint="A smaller model answers sooner; LLM_TIMEOUT_S sets the limit.",
     )
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1_000_000_000
-LLM_TIMEOUT_S = 5.0
+LLM_TIMEOUT_S = 60.0
+"""A local model may have to be loaded first."""
+
+LLM_TOKENS = 1000
+SLOW_S = 20.0
 INSTALL_AGAIN = "Run `make run` again; it installs what requirements/run.lock names."
 
 
@@ -194,25 +199,46 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _llm(settings: Settings) -> Check:
+    """Asks it once, for the entities of a sentence, as an ingest does."""
     if not settings.has_llm:
         return Check("llm", True, "none is set")
-    import httpx
+    from localmind.extraction import prompting
+    from localmind.extraction.answers import Unreadable, read_answer
+    from localmind.extraction.port import Passage
+    from localmind.wiring.models import build_llm
 
-    key = settings.llm_api_key.get_secret_value()
-    if settings.llm_provider == "anthropic":
-        base, headers = settings.llm_base_url or "https://api.anthropic.com/v1", {"x-api-key": key, "anthropic-version": "2023-06-01"}
-    else:
-        base, headers = settings.llm_base_url, {"Authorization": f"Bearer {key}"} if key else {}
+    passage = Passage("Test", "", "Ada Lovelace wrote notes on the Analytical Engine in London.")
+    limit_s = min(settings.llm_timeout_s, LLM_TIMEOUT_S)
+    llm = None
+    begun = time.monotonic()
     try:
-        answer = httpx.get(f"{base.rstrip('/')}/models", headers=headers, timeout=LLM_TIMEOUT_S)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        hint = "Start the LLM server, or mend LLM_BASE_URL (it ends with /v1; from a container, localhost is the container)."
-        return Check("llm", False, f"{base} does not answer: {error}", hint)
-    if answer.status_code in (401, 403):
-        return Check("llm", False, f"{base} refuses the key", "Set LLM_API_KEY.")
-    if answer.is_server_error:
-        return Check("llm", False, f"{base} answers {answer.status_code}", "Its own log says why.")
-    return Check("llm", True, f"{base} answers; model {settings.llm_model}")
+        llm = build_llm(settings)
+        assert llm is not None
+        turns = prompting.turns([passage], settings.extraction_types)
+        answer = llm.complete(turns, max_tokens=LLM_TOKENS, schema=prompting.schema(1), timeout_s=limit_s).text
+        found = read_answer(answer, passage.text)
+    except LocalMindError as error:
+        return Check("llm", False, error.message, error.hint)
+    except Unreadable as problem:
+        return Check(
+            "llm",
+            False,
+            f"{settings.llm_model} answers, but not with the JSON that it is asked for: {problem}",
+            "Take another model for LLM_MODEL, larger or with JSON output; answers in chat work, entities will be left out.",
+        )
+    finally:
+        if llm is not None:
+            llm.close()
+    took_s = time.monotonic() - begun
+    told = f"{settings.llm_model} answers in {took_s:.1f} s ({_mode(llm)}), {len(found.entities)} entities in a sentence"
+    if took_s > SLOW_S:
+        return Check("llm", True, told, "That is slow: a smaller model or a GPU helps; documents are searchable before it is done.")
+    return Check("llm", True, told)
+
+
+def _mode(llm: object) -> str:
+    mode = getattr(llm, "mode", "text")
+    return {"json_schema": "JSON by schema", "tool": "JSON by a tool call", "json_object": "JSON without a schema"}.get(mode, "plain text")
 
 
 def _tesseract(settings: Settings) -> Check:

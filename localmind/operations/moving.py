@@ -36,6 +36,7 @@ TABLES = (
     tables.revision,
     tables.chunk,
     tables.extraction,
+    tables.spending,
     tables.job,
     tables.conversation,
     tables.message,

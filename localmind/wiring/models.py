@@ -9,6 +9,7 @@ from localmind.settings import Settings
 
 if TYPE_CHECKING:
     from localmind.embedding.port import Embedder, Tokenizer
+    from localmind.extraction.llm import LLMExtractor
     from localmind.extraction.port import Extractor
     from localmind.llm.port import LLM
 
@@ -59,10 +60,17 @@ def build_llm(settings: Settings) -> LLM | None:
     return OpenAILLM(settings.llm_base_url, key, settings.llm_model, timeout_s=settings.llm_timeout_s)
 
 
-def build_refiner(settings: Settings, llm: LLM | None, fallback: Extractor) -> Extractor | None:
+def build_refiner(settings: Settings, llm: LLM | None, fallback: Extractor) -> LLMExtractor | None:
     """What asks the LLM for entities; None without one."""
     if llm is None:
         return None
     from localmind.extraction.llm import LLMExtractor
 
-    return LLMExtractor(llm, concurrency=settings.llm_concurrency, fallback=fallback)
+    return LLMExtractor(
+        llm,
+        concurrency=settings.llm_concurrency,
+        fallback=fallback,
+        types=settings.extraction_types,
+        per_call=settings.extraction_chunks_per_call,
+        context_tokens=settings.context_window,
+    )

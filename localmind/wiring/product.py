@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from localmind.chat.conversations import Conversations
     from localmind.chat.service import Chat
     from localmind.embedding.port import Embedder, Tokenizer
-    from localmind.extraction.port import Extractor
+    from localmind.extraction.port import Extractor, PaidExtractor
     from localmind.graph.port import Graph
     from localmind.ingest.accept import Accept
+    from localmind.ingest.budget import Budget
     from localmind.ingest.events import Changes
     from localmind.ingest.jobs import Jobs
     from localmind.ingest.pipeline import Pipeline
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from localmind.ingest.store import Store
     from localmind.operations.health import Health, Probe
     from localmind.readers.sandbox import Readers
+    from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
 
 Wake = Callable[[], None]
@@ -48,10 +50,12 @@ class LocalMind:
     store: Store
     sources: Sources
     jobs: Jobs
+    budget: Budget
     search: Search
     chat: Chat
     conversations: Conversations
     graph: Graph
+    mentions: Mentions
     embedder: Embedder
     readers: Readers
     health: Health
@@ -87,6 +91,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.ingest.sources import Sources
     from localmind.operations.health import Health
     from localmind.readers.sandbox import Readers
+    from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
 
     role = role or role_of(settings)
@@ -112,12 +117,14 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         engines=engines,
         catalog=catalog,
         store=store,
-        sources=Sources(store, accept, wake=wake),
+        sources=Sources(store, accept, wake=wake, has_llm=llm is not None),
         jobs=Jobs(catalog, changes, wake),
+        budget=build_budget(settings, catalog),
         search=search,
         chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window),
         conversations=conversations,
         graph=store.graph,
+        mentions=Mentions(catalog, store.graph, llm_version=version),
         embedder=embedder,
         readers=readers,
         health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),
@@ -129,7 +136,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
 
 
 def _build_pipeline(
-    settings: Settings, engines: Engines, embedder: Embedder, keyphrases: Extractor, refiner: Extractor | None, changes: Changes
+    settings: Settings, engines: Engines, embedder: Embedder, keyphrases: Extractor, refiner: PaidExtractor | None, changes: Changes
 ) -> Pipeline:
     from localmind.ingest.enrich import Enrich
     from localmind.ingest.failures import Failures
@@ -147,8 +154,25 @@ def _build_pipeline(
         batch_chunks=engines.batch_chunks,
     )
     if refiner is not None:
-        pipeline.enrich = Enrich(engines.store, refiner, failures, announce=changes.announce, is_cancelled=pipeline.is_cancelled)
+        pipeline.enrich = Enrich(
+            engines.store,
+            refiner,
+            failures,
+            build_budget(settings, engines.store.catalog),
+            announce=changes.announce,
+            is_stopping=pipeline.is_cancelled,
+            batch_chunks=settings.llm_concurrency * settings.extraction_chunks_per_call,
+        )
     return pipeline
+
+
+def build_budget(settings: Settings, catalog: Catalog) -> Budget:
+    from localmind.ingest.budget import Budget, Limits
+    from localmind.llm.metering import Prices
+
+    limits = Limits(settings.llm_budget_tokens, settings.llm_budget_cost, settings.llm_budget_period)
+    prices = Prices(settings.llm_price_input, settings.llm_price_output)
+    return Budget(catalog.spending, limits, prices, model=settings.llm_model)
 
 
 def _build_prepare(settings: Settings, store: Store, accept: Accept, readers: Readers, tokenizer: Tokenizer, pipeline: Pipeline) -> Prepare:

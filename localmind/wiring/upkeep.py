@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,13 @@ from localmind.operations.probes import WORKER_SILENT_S
 from localmind.settings import Settings
 from localmind.wiring.data_dir import lock_data_dir, make_folder
 from localmind.wiring.engines import build_engines
-from localmind.wiring.models import build_embedder
+from localmind.wiring.models import build_embedder, build_llm, build_refiner
 from localmind.wiring.roles import SERVERS, check_servers, is_set
 
 if TYPE_CHECKING:
     from localmind.embedding.port import Embedder
     from localmind.ingest.store import Store
+    from localmind.operations.estimate import Estimate
     from localmind.operations.moving import Progress
     from localmind.operations.reports import MoveReport, RebuildReport
 
@@ -53,6 +54,35 @@ def reembed(settings: Settings, *, report: Callable[[int, int], None]) -> Rebuil
         made = maintenance.remake(("vectors",), report)
         store.catalog.set_setting(REEMBEDDING, None)
         return made
+
+
+def estimate(settings: Settings, paths: Sequence[Path], *, report: Callable[[int, int], None]) -> Estimate:
+    """What these files would cost the LLM of the settings; without one, what they would cost one with these prices."""
+    from localmind.extraction.keyphrase import KeyphraseExtractor
+    from localmind.llm.metering import Prices
+    from localmind.llm.openai import OpenAILLM
+    from localmind.operations.estimate import estimate as estimate_files
+    from localmind.readers.sandbox import Readers
+
+    _, tokenizer = build_embedder(settings)
+    llm = build_llm(settings) or OpenAILLM("", "", settings.llm_model, timeout_s=1)  # never asked
+    extractor = build_refiner(settings, llm, KeyphraseExtractor())
+    assert extractor is not None
+    readers = Readers(settings)
+    readers.open()
+    try:
+        return estimate_files(
+            paths,
+            readers,
+            tokenizer,
+            extractor,
+            Prices(settings.llm_price_input, settings.llm_price_output),
+            chunk_tokens=settings.chunk_tokens,
+            overlap_tokens=settings.chunk_overlap_tokens,
+            report=report,
+        )
+    finally:
+        readers.close()
 
 
 def _settings_of(settings: Settings, place: Path | None) -> Settings:

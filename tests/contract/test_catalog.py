@@ -26,10 +26,13 @@ from localmind.chat.conversations import Conversations
 from localmind.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from localmind.graph.sql import SqlGraph
 from localmind.ingest.accept import Accept
+from localmind.ingest.budget import Budget, Limits
+from localmind.ingest.enrich import queue_missing
 from localmind.ingest.failures import Failures
 from localmind.ingest.jobs import Jobs
 from localmind.ingest.sources import NewText, Sources
 from localmind.ingest.store import LeaseLost, Store
+from localmind.llm.metering import Prices, Spent
 from localmind.model import Chunk, ChunkId, Citation, Job, JobId, JobStatus, Message, SourceId, SourceStatus, TenantId
 from localmind.operations.probes import require_workers
 from tests.postgresql_server import Open, catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
@@ -569,3 +572,71 @@ def test_a_job_is_retried_once(desk: Callable[[], Desk]) -> None:
 
 class Announcing:
     def announce(self, ids: Sequence[JobId]) -> None: ...
+
+
+# --- what an LLM costs, and what it has yet to extract
+
+
+def test_spending_adds_up_by_tenant_over_a_period_from_every_process(another: Open) -> None:
+    catalogs = [Catalog(another()) for _ in range(4)]
+
+    at_once(4, lambda n: [catalogs[n].spending.add(ANN, "2026-03-05", "m", Spent(1, 100, 10), 0.5) for _ in range(5)])
+    catalogs[0].spending.add(ANN, "2026-03-31", "m" * 300, Spent(1, 7, 3), 0.25)
+    catalogs[0].spending.add(ANN, "2026-02-28", "m", Spent(9, 9, 9), 9.0)
+    catalogs[0].spending.add(BOB, "2026-03-05", "m", Spent(9, 9, 9), 9.0)
+
+    assert catalogs[1].spending.since(ANN, "2026-03-01") == (Spent(21, 2007, 203), 10.25)
+    assert catalogs[1].spending.since(TenantId("nobody"), "2026-03-01") == (Spent(), 0.0)
+
+
+@pytest.mark.parametrize(("period", "since", "until"), [("day", 31, (2027, 1, 1)), ("month", 1, (2027, 1, 1))])
+def test_a_budget_is_for_a_period_of_the_calendar(catalog: Catalog, period: str, since: int, until: tuple[int, int, int]) -> None:
+    now = [datetime(2026, 12, 31, 23, 59, tzinfo=UTC)]
+    budget = Budget(catalog.spending, Limits(1000, 0.0, period), Prices(1.0, 2.0), model="m", clock=lambda: now[0])
+    assert budget.spend(ANN, Spent(1, 600, 300)) == pytest.approx(0.0012)
+
+    account = budget.account(ANN)
+    assert (account.since, account.until) == (datetime(2026, 12, since, tzinfo=UTC), datetime(*until, tzinfo=UTC))
+    assert budget.allows(account, Spent(1, 60, 40)) and not budget.allows(account, Spent(1, 60, 41))
+    assert "900 of 1,000 tokens" in budget.spent_error(account).message
+    assert budget.allows(budget.account(BOB), Spent(1, 900, 100))
+
+    now[0] = datetime(2027, 1, 1, tzinfo=UTC)
+    assert budget.allows(budget.account(ANN), Spent(1, 900, 100))
+
+
+def test_a_jobs_usage_is_kept_by_its_owner_alone(catalog: Catalog) -> None:
+    source(catalog, "s")
+    queue(catalog, "s")
+    [mine] = claim(catalog)
+
+    catalog.jobs.set_usage(mine, {"calls": 3})
+    catalog.jobs.finish([mine], JobStatus.SUCCEEDED)
+    catalog.jobs.set_usage(mine, {"calls": 4})
+
+    assert catalog.jobs.get(ANN, mine.id).usage == {"calls": 3}
+
+
+def test_sources_that_miss_something_are_found_and_queued_once(catalog: Catalog, tmp_path: Path) -> None:
+    graph = SqlGraph(catalog.database)
+    store = Store(catalog, LocalBlobs(tmp_path / "blobs"), None, None, graph)  # type: ignore[arg-type]
+    for id_ in ("a", "b", "c", "gone"):
+        source(catalog, id_)
+    source(catalog, "d", tenant=BOB)
+    everything = [SourceId(id_) for id_ in ("a", "b", "c", "gone", "d")]
+    catalog.sources.show([(id_, 1) for id_ in everything])
+    past, future = time.time() - 5, time.time() + 500
+    waits = {"a": past, "b": future, "c": None, "gone": past, "d": past}
+    rows = [{"source_id": id_, "version": 1, "missing": 0 if id_ == "c" else 2, "waits_until": waits[id_]} for id_ in everything]
+    catalog.sources.update_revision(rows)
+    catalog.sources.hide(ANN, [SourceId("gone")])
+
+    assert catalog.sources.missing(ANN, limit=10) == [("a", 1), ("b", 1)]
+    assert catalog.sources.missing(ANN, limit=1) == [("a", 1)]
+    assert catalog.sources.due() == {ANN: [("a", 1)], BOB: [("d", 1)]}
+
+    results = at_once(3, lambda _: queue_missing(store, ANN, [(SourceId("a"), 1), (SourceId("b"), 1)]))
+
+    assert sorted(len(queued) for queued in results) == [0, 0, 2]
+    assert catalog.sources.missing(ANN, limit=10) == []
+    assert catalog.sources.due() == {BOB: [("d", 1)]}

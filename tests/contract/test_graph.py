@@ -179,6 +179,35 @@ def test_writing_the_same_twice_changes_nothing(store: Store) -> None:
     assert (names(store.graph), ties(store.graph), store.rows()) == before
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        'O\'Brien "the Hammer"',
+        "{name} $name ?1 :name %s",
+        "`x`}) DETACH DELETE n //",
+        "'; DROP TABLE entity; --",
+        "MATCH (n) RETURN n",
+        "a\\b",
+        "Zoë 漢字 🎉",
+        "long " * 2000,
+    ],
+    ids=["quotes", "parameters", "cypher", "sql", "a query", "backslash", "scripts", "10,000 characters"],
+)
+def test_a_name_is_data_and_nothing_else(store: Store, name: str) -> None:
+    write(
+        store,
+        {"c1": Extraction((ExtractedEntity(name, name, name), ExtractedEntity("Ada")), (ExtractedRelation(name, "Ada", name, name),))},
+    )
+
+    assert names(store.graph) == {name.strip(): 1, "Ada": 1}
+    found = store.graph.link(ACME, [name])[name]
+    assert [each.entity.name for each in store.graph.neighbors(ACME, [found.id], limit=5)] == ["Ada"]
+    assert store.graph.entities(ACME, query=name[:50]).items[0].id == found.id
+    assert [each.chunk_id for each in store.graph.chunks(ACME, {found.id: 1.0}, limit=5)] == ["c1"]
+    write(store, {"c1": says("Ada")})
+    assert names(store.graph) == {"Ada": 1}
+
+
 def test_a_name_without_a_letter_is_no_entity(store: Store) -> None:
     write(store, {"c1": says("---", "Ada")})
     assert names(store.graph) == {"Ada": 1}

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from apps.backend.dependencies import Cursor, EntityIdPath, Limit, Mind, Tenant, entity_query
 from apps.backend.schemas.common import Clean, Page, problems
-from apps.backend.schemas.graph import CypherIn, CypherOut, EntityOut, NeighborOut, Neighbors, SubgraphOut
+from apps.backend.schemas.graph import CypherIn, CypherOut, EntityOut, MentionOut, Mentions, NeighborOut, Neighbors, SubgraphOut
 from localmind.errors import NotFound
 from localmind.graph.port import SpeaksCypher
 from localmind.model import Entity, EntityId, TenantId
@@ -46,6 +46,13 @@ def get_neighbors(mind: Mind, tenant: Tenant, entity_id: EntityIdPath, limit: Li
     _entity(mind, tenant, entity_id)
     found = mind.graph.neighbors(tenant, [entity_id], limit=limit)
     return Neighbors(items=[NeighborOut.model_validate(one) for one in found])
+
+
+@router.get("/entities/{entity_id}/mentions", responses=MISSING)
+def get_mentions(mind: Mind, tenant: Tenant, entity_id: EntityIdPath, limit: Limit = 50) -> Mentions:
+    """Its evidence: where in which sources it is named, strongest first."""
+    found = mind.mentions.of(tenant, _entity(mind, tenant, entity_id), limit=limit)
+    return Mentions(items=[MentionOut.model_validate(one) for one in found])
 
 
 @router.get("/path", responses=problems(_404="No such entity, or no path."))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, File, Form, UploadFile
 from apps.backend.bodies import Replacement, bulk_texts, replacement
 from apps.backend.dependencies import Mind, SourceIdPath, Tenant
 from apps.backend.schemas.common import Tag, problems
-from apps.backend.schemas.sources import AcceptedList, AcceptedOut, TextIn, TextReplacement, Uri, UrlIn
+from apps.backend.schemas.sources import AcceptedList, AcceptedOut, ReingestIn, TextIn, TextReplacement, Uri, UrlIn
 from localmind.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -90,9 +90,24 @@ def delete(mind: Mind, tenant: Tenant, source_id: SourceIdPath) -> AcceptedOut:
     return AcceptedOut.of(mind.sources.delete(tenant, source_id))
 
 
-@router.post("/{source_id}/reingest", status_code=202, responses=problems(_404="No such source.", _409="It is being ingested."))
-def reingest(mind: Mind, tenant: Tenant, source_id: SourceIdPath) -> AcceptedOut:
-    """Read it anew, as after an update of the readers."""
+@router.post("/reingest", status_code=202, responses=problems(_400="`missing` is not true.", _503="No LLM is set."))
+def reingest_missing(mind: Mind, tenant: Tenant, body: ReingestIn) -> AcceptedList:
+    """With `missing`: ask the LLM about every chunk that has nothing of its, as after an outage or a budget; at most 10,000 sources."""
+    if not body.missing:
+        raise InvalidInput("All sources can't be read anew at once.", hint='Name one, or send {"missing": true}.')
+    return AcceptedList.of(mind.sources.extract_missing(tenant))
+
+
+@router.post(
+    "/{source_id}/reingest",
+    status_code=202,
+    responses=problems(_404="No such source.", _409="It is being ingested.", _503="No LLM is set."),
+    openapi_extra={"requestBody": {"content": {"application/json": {"example": {"missing": True}}}}},
+)
+def reingest(mind: Mind, tenant: Tenant, source_id: SourceIdPath, body: ReingestIn | None = None) -> AcceptedOut:
+    """Read it anew, as after an update of the readers; or, with `missing`, only ask the LLM about what has nothing of its."""
+    if body is not None and body.missing:
+        return AcceptedOut.of(mind.sources.extract_missing(tenant, source_id)[0])
     return AcceptedOut.of(mind.sources.reingest(tenant, source_id))
 
 

@@ -23,6 +23,25 @@ class EntityOut(Reply):
     mentions: int
 
 
+class MentionOut(Reply):
+    """A chunk that names an entity. `start` and `end` count in the source's text; null where the name stands otherwise."""
+
+    chunk_id: str
+    source_id: str
+    title: str
+    page: int | None
+    start: int | None
+    end: int | None
+    quote: str | None = Field(description="What stands at start:end.")
+    description: str = Field(description="What this chunk says of it, by an LLM.")
+
+
+class Mentions(Reply):
+    """Strongest first."""
+
+    items: list[MentionOut]
+
+
 class RelationOut(Reply):
     """An edge between two entities' ids, undirected in meaning."""
 

@@ -20,6 +20,17 @@ class JobError(Reply):
     retryable: bool = False
 
 
+class JobUsage(Reply):
+    """What an LLM cost a job, over all its attempts."""
+
+    calls: int = Field(description="Calls that were answered.")
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float = Field(description="By LLM_PRICE_INPUT and LLM_PRICE_OUTPUT.")
+    extracted: int = Field(description="Chunks that the model was asked about, and answered.")
+    cached: int = Field(description="Chunks whose answer was there already.")
+
+
 class JobOut(Reply):
     """Work that was accepted."""
 
@@ -34,6 +45,7 @@ class JobOut(Reply):
                     "stage": "embed",
                     "progress": 0.42,
                     "error": None,
+                    "usage": None,
                     "attempts": 1,
                     "created_at": "2026-01-05T10:00:00.000Z",
                     "updated_at": "2026-01-05T10:00:02.000Z",
@@ -49,6 +61,7 @@ class JobOut(Reply):
     stage: str | None = Field(description="read, chunk, embed, extract or write.")
     progress: float = Field(ge=0, le=1)
     error: JobError | None
+    usage: JobUsage | None = Field(description="Null where no LLM was asked.")
     attempts: int
     created_at: Time
     updated_at: Time
@@ -63,6 +76,7 @@ class JobOut(Reply):
             stage=job.stage,
             progress=min(1.0, max(0.0, job.progress)),
             error=None if job.error is None else JobError.model_validate(dict(job.error)),
+            usage=None if job.usage is None else JobUsage.model_validate(dict(job.usage)),
             attempts=job.attempts,
             created_at=job.created_at,
             updated_at=job.updated_at,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict, Field
 
-from apps.backend.schemas.common import Reply, Request
+from apps.backend.schemas.common import Reply, Request, Time
+
+if TYPE_CHECKING:
+    from localmind.ingest.budget import Account
 
 
 class HealthOut(Reply):
@@ -90,6 +93,31 @@ class StatsOut(Reply):
     entities: int
     jobs: dict[str, int] = Field(description="By status.")
     disk_bytes: dict[str, int] = Field(description="By store; 0 where the store is elsewhere.")
+
+
+class UsageOut(Reply):
+    """What the LLM cost for documents in the period of the budget. A budget of null is no limit."""
+
+    since: Time
+    until: Time
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float = Field(description="By LLM_PRICE_INPUT and LLM_PRICE_OUTPUT at the time.")
+    budget_tokens: int | None
+    budget_cost: float | None
+
+    @classmethod
+    def of(cls, account: Account) -> UsageOut:
+        spent = account.bill.spent
+        return cls(
+            since=account.since,
+            until=account.until,
+            **spent._asdict(),
+            cost=account.bill.cost,
+            budget_tokens=account.limits.tokens or None,
+            budget_cost=account.limits.cost or None,
+        )
 
 
 class CheckOut(Reply):

@@ -44,6 +44,14 @@ class UrlIn(Request):
     tags: Tags = Field(default_factory=list)
 
 
+class ReingestIn(Request):
+    """How a source is read anew."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"missing": True}]})
+
+    missing: bool = Field(False, description="Only ask the LLM about chunks that have nothing of its.")
+
+
 class AcceptedOut(Reply):
     """What was accepted: it is kept, whatever happens next. `job_id` is null where nothing is left to do."""
 

@@ -68,6 +68,7 @@ def test_there_is_a_call_for_each_line_of_the_contract(openapi: dict[str, Any]) 
         *((method, f"{v1}/sources/{{source_id}}") for method in ("GET", "PUT", "DELETE")),
         *(("GET", f"{v1}/sources/{{source_id}}/{what}") for what in ("chunks", "content", "text")),
         ("POST", f"{v1}/sources/{{source_id}}/reingest"),
+        ("POST", f"{v1}/sources/reingest"),
         ("GET", f"{v1}/jobs"),
         ("GET", f"{v1}/jobs/{{job_id}}"),
         ("GET", f"{v1}/jobs/{{job_id}}/events"),
@@ -82,11 +83,13 @@ def test_there_is_a_call_for_each_line_of_the_contract(openapi: dict[str, Any]) 
         ("GET", f"{v1}/graph/entities"),
         ("GET", f"{v1}/graph/entities/{{entity_id}}"),
         ("GET", f"{v1}/graph/entities/{{entity_id}}/neighbors"),
+        ("GET", f"{v1}/graph/entities/{{entity_id}}/mentions"),
         ("GET", f"{v1}/graph/path"),
         ("GET", f"{v1}/graph/subgraph"),
         ("POST", f"{v1}/maintenance/reconcile"),
         ("POST", f"{v1}/maintenance/rebuild"),
         ("GET", f"{v1}/stats"),
+        ("GET", f"{v1}/usage"),
         ("GET", f"{v1}/doctor"),
     }
     assert calls == expected

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localmind.extraction.answers import Unreadable, read_answer
+from localmind.extraction.answers import Unreadable, read_answer, read_several
 from localmind.model import ExtractedEntity, ExtractedRelation, Extraction
 
 TEXT = "Ada Lovelace wrote notes on the Analytical Engine. The Analytical Engine was never built."
@@ -18,8 +18,8 @@ WROTE = {"source": "Ada Lovelace", "target": "Analytical Engine", "type": "wrote
 ANSWER = json.dumps({"entities": [ADA, ENGINE], "relations": [WROTE]}, indent=1)
 READ = Extraction(
     (
-        ExtractedEntity("Ada Lovelace", "person", "She wrote notes.", 1.0),
-        ExtractedEntity("Analytical Engine", "technology", "A machine.", 2.0),
+        ExtractedEntity("Ada Lovelace", "person", "She wrote notes.", 1.0, 0, 12),
+        ExtractedEntity("Analytical Engine", "technology", "A machine.", 2.0, 32, 49),
     ),
     (ExtractedRelation("Ada Lovelace", "Analytical Engine", "wrote about", "She wrote notes on it."),),
 )
@@ -117,3 +117,66 @@ def test_no_json_breaks_it(value):
             continue
         names = {entity.name for entity in extraction.entities}
         assert all(relation.source in names and relation.target in names for relation in extraction.relations)
+
+
+def answer_about(**passages):
+    return json.dumps({"passages": [{"id": key, "entities": entities, "relations": []} for key, entities in passages.items()]})
+
+
+def names(extraction):
+    return [entity.name for entity in extraction.entities]
+
+
+def test_results_of_several_passages_are_known_by_their_ids_in_whatever_order():
+    read = read_several(answer_about(b=[ENGINE], a=[ADA], stranger=[ADA]), {"a": TEXT, "b": "An analytical\nengine."})
+
+    assert {key: names(extraction) for key, extraction in read.items()} == {"a": ["Ada Lovelace"], "b": ["Analytical Engine"]}
+    assert (read["b"].entities[0].start, read["b"].entities[0].end) == (3, 20)
+
+
+def test_half_an_answer_gives_the_passages_that_are_whole():
+    whole = answer_about(a=[ADA], b=[ENGINE], c=[ADA])
+
+    read = read_several(whole[: whole.index('"c"') + 30], {"a": TEXT, "b": TEXT, "c": TEXT})
+
+    assert list(read) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "no",
+        "[]",
+        '{"passages": "none"}',
+        '{"passages": [1, {"id": "a"}, {"id": "a", "entities": 3}]}',
+        '{"entities": []}',
+        "x" * 300_000,
+    ],
+)
+def test_what_tells_of_no_passage_gives_nothing(answer):
+    assert read_several(answer, {"a": TEXT}) == {}
+
+
+def test_the_first_answer_to_an_id_stays():
+    answer = '{"id": "a", "entities": [{"name": "Ada"}]} {"id": "a", "entities": [{"name": "Bob"}]}'
+
+    assert names(read_several(answer, {"a": TEXT})["a"]) == ["Ada"]
+
+
+def test_an_answer_far_too_long_is_not_read():
+    with pytest.raises(Unreadable, match="characters"):
+        read_answer('{"entities": [' + "{}," * 100_000, TEXT)
+
+
+def test_a_model_that_repeats_itself_gives_no_more_than_a_hundred():
+    answer = json.dumps({"entities": [{"name": f"thing {n}"} for n in range(500)], "relations": []})
+
+    assert len(read_answer(answer, TEXT).entities) == 100
+
+
+def test_a_name_of_ten_thousand_characters_is_no_entity_nor_the_end_of_a_relation():
+    long = "Ada " * 2500
+    answer = json.dumps({"entities": [ADA, {"name": long}], "relations": [{"source": "Ada Lovelace", "target": long}]})
+
+    assert read_answer(answer, TEXT) == Extraction(READ.entities[:1])

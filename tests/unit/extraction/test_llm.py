@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 
 import pytest
@@ -11,9 +12,10 @@ from localmind.errors import ConfigurationError, LLMUnavailable
 from localmind.extraction.keyphrase import KeyphraseExtractor
 from localmind.extraction.llm import LLMExtractor
 from localmind.extraction.port import Passage
+from localmind.llm.anthropic import AnthropicLLM
 from localmind.llm.openai import OpenAILLM
 from localmind.model import Extraction
-from tests.llm_server import Failure
+from tests.llm_server import CHAT, MESSAGES, Failure, Page
 
 PASSAGE = Passage("Engines", "History › Notes", "Ada Lovelace wrote notes on the Analytical Engine.\n\n  Odd   spaces stay.")
 ANSWER = {
@@ -134,10 +136,11 @@ def test_keyphrases_stand_in_for_what_was_given_up(with_fallback, llm_server):
 
 
 def test_a_text_that_the_server_refuses_costs_no_other(with_fallback, llm_server):
-    llm_server.reply(*[Failure(400, "content policy")] * 3, ANSWER)
+    llm_server.reply(ANSWER, Failure(400, "content policy"), ANSWER)
 
-    refused, taken = with_fallback.extract([PASSAGE, PASSAGE])
+    _, refused, taken = with_fallback.extract([PASSAGE, PASSAGE, PASSAGE])
 
+    assert len(llm_server.requests) == 3  # the format was found out before: it is not blamed
     assert refused.problem is not None and "content policy" in refused.problem
     assert taken.problem is None
 
@@ -153,5 +156,141 @@ def test_an_llm_that_is_away_ends_the_batch(trouble, error, extractor, llm_serve
 
 
 def test_the_version_names_model_and_prompt(extractor):
-    assert extractor.version == "scripted/entities-1"
+    assert extractor.version == "scripted/entities-2"
     assert extractor.costly
+
+
+# --- several passages a call
+
+
+@pytest.fixture
+def grouping(llm_server):
+    llm = OpenAILLM(llm_server.base_url, "", "scripted", timeout_s=10, attempts=1)
+    yield LLMExtractor(llm, concurrency=2, per_call=4)
+    llm.close()
+
+
+PASSAGES = [Passage("Engines", "", f"The engine number {n} stands in hall {n}.") for n in range(8)]
+
+
+def ids_in(request):
+    return re.findall(r"^--- PASSAGE (\d+-\w+) ---$", request.user, re.MULTILINE)
+
+
+def thing(name):
+    return {"entities": [{"name": name, "type": "product", "description": ""}], "relations": []}
+
+
+def about_each(request, *, leave_out=()):
+    """A model that names each passage's number; asked for one, without an id."""
+    numbers = re.findall(r"engine number (\d+)", request.user)
+    if not ids_in(request):
+        return thing(f"number {numbers[-1]}")
+    told = [{"id": id_, **thing(f"number {n}")} for id_, n in zip(ids_in(request), numbers, strict=True) if n not in leave_out]
+    return {"passages": told[::-1]}
+
+
+def test_several_passages_share_a_call_and_results_find_theirs_by_id(grouping, llm_server):
+    llm_server.always(about_each)
+
+    asked = grouping.ask(PASSAGES)
+
+    assert [names(result) for result in asked.results] == [[f"number {n}"] for n in range(8)]
+    assert len(llm_server.requests) == asked.spent.calls == 2
+    assert asked.spent.prompt_tokens > asked.spent.completion_tokens > 0
+
+
+def test_what_an_answer_leaves_out_is_asked_about_alone(grouping, llm_server):
+    llm_server.always(lambda request: about_each(request, leave_out={"2", "5"}))
+
+    results = grouping.extract(PASSAGES)
+
+    assert [names(result) for result in results] == [[f"number {n}"] for n in range(8)]
+    assert [len(ids_in(request)) for request in llm_server.requests].count(0) == 2
+    assert len(llm_server.requests) == 4
+
+
+def test_a_text_that_is_refused_costs_its_group_nothing(grouping, llm_server):
+    llm_server.always(lambda request: Failure(400, "content policy") if "number 3 " in request.user else about_each(request))
+
+    results = grouping.extract(PASSAGES)
+
+    assert [result.problem is None for result in results] == [True] * 3 + [False] + [True] * 4
+
+
+def test_a_model_that_can_not_do_several_is_asked_for_one_at_a_time(grouping, llm_server):
+    llm_server.always(lambda request: "I am confused." if ids_in(request) else about_each(request))
+
+    for _ in range(3):
+        assert all(result.problem is None for result in grouping.extract(PASSAGES[:4]))
+    begun = len(llm_server.requests)
+    grouping.extract(PASSAGES)
+
+    assert len(llm_server.requests) == begun + 8
+
+
+def test_what_was_answered_before_the_llm_went_away_is_kept(grouping, llm_server):
+    llm_server.always(lambda request: Failure(500) if "number 6 " in request.user else about_each(request))
+
+    asked = grouping.ask(PASSAGES)
+
+    assert isinstance(asked.stopped, LLMUnavailable)
+    assert [result is not None for result in asked.results] == [True] * 4 + [False] * 4
+
+
+def test_tokens_that_a_server_does_not_count_are_estimated(extractor, llm_server):
+    answer = {"choices": [{"message": {"role": "assistant", "content": json.dumps(ANSWER)}}]}
+    llm_server.always(Page(json.dumps(answer)))
+
+    spent = extractor.ask([PASSAGE]).spent
+
+    assert spent.calls == 1 and spent.prompt_tokens > 300 and spent.completion_tokens > 50
+
+
+def test_an_estimate_counts_calls_and_expected_tokens(grouping):
+    spent = grouping.estimate(PASSAGES)
+
+    assert spent.calls == 2
+    assert 1000 < spent.prompt_tokens < 2000 and spent.completion_tokens == 8 * 350
+    assert grouping.estimate(PASSAGES, count=len).prompt_tokens > spent.prompt_tokens
+
+
+def test_the_types_are_part_of_the_version_and_of_the_prompt(llm_server):
+    llm = OpenAILLM(llm_server.base_url, "", "scripted", timeout_s=10)
+    llm_server.always(ANSWER)
+    ours = LLMExtractor(llm, concurrency=1, types=("drug", "gene"))
+
+    ours.extract([PASSAGE])
+
+    assert "one of drug, gene;" in llm_server.requests[0].system
+    assert ours.version != LLMExtractor(llm, concurrency=1).version
+    assert ours.version == LLMExtractor(llm, concurrency=1, types=("drug", "gene")).version
+    llm.close()
+
+
+def test_a_models_long_name_fits_the_caches_column():
+    llm = OpenAILLM("http://127.0.0.1:9/v1", "", "m" * 300, timeout_s=1)
+
+    assert len(LLMExtractor(llm, concurrency=1, types=("drug",)).version) <= 128
+
+
+@pytest.mark.parametrize("adapter", [OpenAILLM, AnthropicLLM])
+def test_schemas_tools_and_plain_text_give_the_same(adapter, llm_server):
+    """The three ways a server may take a schema; each is found out by its refusals."""
+    path = MESSAGES if adapter is AnthropicLLM else CHAT
+    found = []
+    for refused in ((), ("response_format",), ("response_format", "tools")):
+        llm_server.always(
+            lambda request, refused=refused: (
+                Failure(400, f"no {refused}, no tools")
+                if set(refused) & set(request.body)
+                else f"Sure:\n```json\n{json.dumps(ANSWER)}\n```"
+            ),
+            path=path,
+        )
+        llm = adapter(llm_server.base_url, "", "scripted", timeout_s=10, attempts=1)
+        found.append(LLMExtractor(llm, concurrency=1).extract([PASSAGE]))
+        llm.close()
+
+    assert found[0] == found[1] == found[2]
+    assert names(found[0][0]) == ["Ada Lovelace", "Analytical Engine"]

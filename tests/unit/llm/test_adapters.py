@@ -206,3 +206,20 @@ def test_it_can_be_closed_twice_and_used_again(adapter, path, connect):
         llm.close()
         llm.close()
         assert llm.complete(TURNS, max_tokens=5).text
+
+
+def test_an_answer_that_somebody_waits_for_has_its_own_time_and_one_attempt(adapter, path, connect, llm_server, clock):
+    llm_server.always(Hang(), path=path)
+
+    with pytest.raises(LLMUnavailable, match=r"within 0\.2 s"):
+        connect(adapter, llm_server).complete(TURNS, max_tokens=50, timeout_s=0.2)
+
+    assert len(llm_server.requests) == 1
+    assert clock.waits == []
+
+
+def test_a_page_that_is_not_there_is_an_address_to_mend(adapter, path, connect, llm_server):
+    llm_server.always(Page("<h1>404 page not found</h1>", status=404), path=path)
+
+    with pytest.raises(ConfigurationError, match=r"not the address of an LLM's API.*LLM_BASE_URL"):
+        connect(adapter, llm_server).complete(TURNS, max_tokens=50)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from localmind.errors import ConfigurationError
 from localmind.llm.openai import OpenAILLM
 from localmind.llm.port import Turn
 from localmind.model import Usage
-from tests.llm_server import Failure
+from tests.llm_server import Failure, Page
 
 TURNS = [Turn("user", "Name a colour.")]
 SCHEMA = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
@@ -90,3 +92,36 @@ def test_the_environment_adds_nothing_to_a_request(connect, llm_server, monkeypa
     connect(OpenAILLM, llm_server, api_key="").complete(TURNS, max_tokens=9)
 
     assert not {"org-1", "proj-1", "Bearer sk-environment"} & set(llm_server.requests[-1].headers.values())
+
+
+def test_a_server_that_takes_a_schema_only_as_a_tool_is_asked_so_at_once_later(connect, llm_server):
+    llm_server.always(lambda request: Failure(400, "no response_format") if "response_format" in request.body else {"colour": "red"})
+    llm = connect(OpenAILLM, llm_server)
+
+    assert [llm.complete(TURNS, max_tokens=9, schema=SCHEMA).text for _ in range(2)] == ['{"colour": "red"}'] * 2
+
+    assert llm.mode == "tool"
+    assert len(llm_server.requests) == 3
+    sent = llm_server.requests[-1].body
+    assert sent["tools"][0]["function"]["parameters"] == SCHEMA
+    assert sent["tool_choice"]["function"]["name"] == sent["tools"][0]["function"]["name"]
+
+
+def test_a_server_that_only_writes_text_is_found_out_once(connect, llm_server):
+    def server(request):
+        return Failure(400, "unknown field") if {"response_format", "tools"} & set(request.body) else 'Here: {"colour": "red"}'
+
+    llm_server.always(server)
+    llm = connect(OpenAILLM, llm_server)
+
+    assert [llm.complete(TURNS, max_tokens=9, schema=SCHEMA).text for _ in range(2)] == ['Here: {"colour": "red"}'] * 2
+
+    assert llm.mode == "text"
+    assert len(llm_server.requests) == 5
+
+
+def test_a_tool_that_was_called_with_an_object_instead_of_its_text_is_read(connect, llm_server):
+    called = {"choices": [{"message": {"role": "assistant", "tool_calls": [{"function": {"name": "answer", "arguments": {"a": 1}}}]}}]}
+    llm_server.reply(Page(json.dumps(called)))
+
+    assert connect(OpenAILLM, llm_server).complete(TURNS, max_tokens=9, schema=SCHEMA).text == '{"a": 1}'
