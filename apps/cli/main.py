@@ -31,7 +31,7 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Most lines.")]
-Modes = Annotated[str, typer.Option("--mode", "-m", help="hybrid, vector, text or graph.")]
+Modes = Annotated[str, typer.Option("--mode", "-m", help="hybrid, vector, text, graph or global.")]
 SERVERS = "servers"
 OnlySources = Annotated[list[str] | None, typer.Option("--source", help="Only this source's id; may be repeated.")]
 OnlyTags = Annotated[list[str] | None, typer.Option("--tag", "-t", help="Only sources with this tag; may be repeated.")]
@@ -138,7 +138,7 @@ def search(
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Id of the conversation that this goes on with.")] = None,
-    mode: Modes = "hybrid",
+    mode: Annotated[str | None, typer.Option("--mode", "-m", help="As of search; else what suits the question.")] = None,
     sources: OnlySources = None,
     tags: OnlyTags = None,
     as_json: AsJson = False,

@@ -34,12 +34,18 @@ class Kept(NamedTuple):
     community: Community
     members_hash: str
     drift: int
+    has_vector: bool
 
 
 class Vectored(NamedTuple):
     id: CommunityId
     parent_id: CommunityId | None
     vector: bytes
+
+
+class _State(NamedTuple):
+    version: int
+    moved: int
 
 
 class CommunityTable:
@@ -84,9 +90,10 @@ class CommunityTable:
 
     def kept(self, tenant: TenantId) -> list[Kept]:
         """All of them."""
-        query = sa.select(*COLUMNS, community.c.members_hash, community.c.drift).where(community.c.tenant == tenant)
+        bytes_ = sa.func.length(community.c.vector).label("bytes")
+        query = sa.select(*COLUMNS, community.c.members_hash, community.c.drift, bytes_).where(community.c.tenant == tenant)
         with self._db.read() as connection:
-            return [Kept(_community(row), row.members_hash, row.drift) for row in connection.execute(query)]
+            return [Kept(_community(row), row.members_hash, row.drift, row.bytes > 0) for row in connection.execute(query)]
 
     def vectors(self, tenant: TenantId) -> list[Vectored]:
         """Of those that have one."""
@@ -133,16 +140,17 @@ class CommunityTable:
 
     def version(self, tenant: TenantId) -> int:
         """Another one means that something changed; 0: never looked."""
-        return self._state(tenant).get("version", 0)
+        return self._state(tenant).version
 
     def moved(self, tenant: TenantId) -> int:
         """Entities that changed since all communities were last found anew."""
-        return self._state(tenant).get("moved", 0)
+        return self._state(tenant).moved
 
-    def _state(self, tenant: TenantId) -> Mapping[str, Any]:
+    def _state(self, tenant: TenantId) -> _State:
+        query = sa.select(community_state.c.version, community_state.c.moved).where(community_state.c.tenant == tenant)
         with self._db.read() as connection:
-            row = connection.execute(sa.select(community_state).where(community_state.c.tenant == tenant)).mappings().one_or_none()
-        return {} if row is None else row
+            row = connection.execute(query).one_or_none()
+        return _State(0, 0) if row is None else _State(*row)
 
     # --- whose turn it is
 
@@ -182,7 +190,7 @@ class CommunityTable:
         columns = {"community_id": insert.excluded.community_id, "mentions": insert.excluded.mentions}
         statement = insert.on_conflict_do_update(index_elements=["tenant", "entity_id"], set_=columns)
         for batch in batched(members, BATCH):
-            values = [{"tenant": tenant, "entity_id": each.entity, "community_id": each.community, "mentions": each.mentions} for each in batch]
+            values = [{"tenant": tenant, "entity_id": entity, "community_id": place, "mentions": count} for entity, place, count in batch]
             with self._db.write() as connection:
                 connection.execute(statement, values)
 
@@ -202,6 +210,11 @@ class CommunityTable:
         with self._db.write() as connection:
             mine = sa.update(community_state).where(community_state.c.tenant == tenant)
             connection.execute(mine.values(version=community_state.c.version + 1, moved=moved))
+
+    def forget_vectors(self, tenant: TenantId) -> None:
+        """They were another model's: the next look makes them anew."""
+        with self._db.write() as connection:
+            connection.execute(sa.update(community).where(community.c.tenant == tenant).values(vector=b""))
 
     def clear(self, tenant: TenantId) -> None:
         """So that the next look finds all anew."""

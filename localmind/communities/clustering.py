@@ -24,7 +24,10 @@ SEED = 20_260_101
 LEAST_MEMBERS = 3
 """A smaller group is no community; its members belong to the one around it, if there is one."""
 
-SPLIT_ABOVE = 40
+LEAST_FINER = 8
+"""The same of communities inside others."""
+
+SPLIT_ABOVE = 60
 """A community of more members is looked at for finer ones."""
 
 LEVELS = 3
@@ -64,7 +67,7 @@ def network(nodes: int, sources: Ints, targets: Ints, weights: Floats) -> Networ
     keep = sources != targets
     low, high = np.minimum(sources, targets)[keep], np.maximum(sources, targets)[keep]
     codes, place = np.unique(low * nodes + high, return_inverse=True)
-    summed = np.bincount(place, weights[keep], minlength=len(codes))
+    summed = _sums(place, weights[keep], len(codes))
     low, high = codes // max(nodes, 1), codes % max(nodes, 1)
     rows, columns = np.concatenate((low, high)), np.concatenate((high, low))
     order = np.lexsort((columns, rows))
@@ -116,12 +119,17 @@ def within(whole: Network, members: Ints) -> Network:
 def strengths(whole: Network) -> Floats:
     """Of each node the sum of its edges' weights."""
     rows = np.repeat(np.arange(whole.nodes), np.diff(whole.pointers))
-    return np.bincount(rows, whole.weights, minlength=whole.nodes)
+    return _sums(rows, whole.weights, whole.nodes)
+
+
+def _sums(places: Ints, values: Floats, length: int) -> Floats:
+    return np.bincount(places, values, minlength=length).astype(np.float64)
 
 
 def _split(whole: Network, inside: Ints, *, parent: int) -> Iterator[Ints]:
     """The communities among some nodes; none where a parent would have but one."""
     part = whole if len(inside) == whole.nodes else within(whole, inside)
-    found = [inside[group] for group in groups_of(part) if len(group) >= LEAST_MEMBERS]
+    least = LEAST_MEMBERS if parent < 0 else LEAST_FINER
+    found = [inside[group] for group in groups_of(part) if len(group) >= least]
     if parent < 0 or len(found) > 1:
         yield from found

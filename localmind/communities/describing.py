@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,11 @@ NAME_CHARS = 40
 
 SENTENCES = 3
 LEAST_CHARS, MOST_CHARS = 40, 350
+_POINTS_BACK = re.compile(
+    r"(?:it|its|they|their|he|she|this|these|those|such|so|thus|hence|however|also|instead|otherwise|then|and|but|or|as well)\b",
+    re.IGNORECASE,
+)
+
 SAME = 0.6
 """Share of common stems from which on a sentence adds nothing."""
 
@@ -114,11 +120,18 @@ def _scored(text: Text, weights: Mapping[str, float]) -> Iterable[tuple[float, S
         if piece.kind not in (Kind.PROSE, Kind.ITEM) or not LEAST_CHARS <= len(raw) <= MOST_CHARS:
             continue
         words = stems(raw)
-        score = sum(weights.get(stem, 0.0) for stem in words) / (8 + len(words)) ** 0.5
-        if piece.kind is Kind.ITEM or raw[:1].islower() or raw[-1:] not in ".!。！”’)":
-            score *= 0.6  # a piece of a list or of a sentence reads badly alone
+        score = sum(weights.get(stem, 0.0) for stem in words) / (8 + len(words)) ** 0.5 * _readable(raw, piece.kind)
         if score > 0:
             yield score, Said(sentences.display(raw, piece.kind), Quote(text.quote_id, piece.start, piece.end)), words  # type: ignore[arg-type]
+
+
+def _readable(raw: str, kind: Kind) -> float:
+    """How well it reads alone, in (0, 1]: pieces of lists and sentences, code, and what points back to a sentence before read badly."""
+    wordy = sum(char.isalpha() or char.isspace() for char in raw) / len(raw)
+    share = 1.0 if wordy > 0.9 else 0.7 if wordy > 0.8 else 0.15
+    if kind is Kind.ITEM or not raw[:1].isalpha() or raw[:1].islower() or raw[-1:] not in ".!。！”’)":
+        share *= 0.5
+    return share * (0.6 if _POINTS_BACK.match(raw) else 1.0)
 
 
 def _same(one: frozenset[str], other: frozenset[str]) -> bool:

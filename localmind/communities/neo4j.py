@@ -1,7 +1,7 @@
 """The entity network in Neo4j, and its communities where people explore it.
 
-    (:Community {tenant, id, level, title, summary, size}) -[:PART_OF]-> (:Community)      a finer one in its parent
-    (:Entity) -[:PART_OF]-> (:Community)                                                   the finest that has it
+(:Community {tenant, id, level, title, summary, size}) -[:PART_OF]-> (:Community)      a finer one in its parent
+(:Entity) -[:PART_OF]-> (:Community)                                                   the finest that has it
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ UNWIND $rows AS row MATCH (c:Community {tenant: $tenant, id: row.id})
 OPTIONAL MATCH (c)-[old:PART_OF]->(:Community) DELETE old
 WITH c, row MATCH (p:Community {tenant: $tenant, id: row.parent_id}) MERGE (c)-[:PART_OF]->(p)"""
 DROP_MEMBERS = """
-UNWIND $ids AS id MATCH (:Community {tenant: $tenant, id: id})<-[m:PART_OF]-(:Entity) WITH m LIMIT $limit DELETE m RETURN count(*) AS deleted"""
+UNWIND $ids AS id MATCH (:Community {tenant: $tenant, id: id})<-[m:PART_OF]-(:Entity) WITH m LIMIT $limit
+DELETE m RETURN count(*) AS deleted"""
 PUT_MEMBERS = """
 UNWIND $members AS member MATCH (c:Community {tenant: $tenant, id: member[1]})
 MATCH (e:Entity {tenant: $tenant, id: member[0]}) MERGE (e)-[:PART_OF]->(c)"""

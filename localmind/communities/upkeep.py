@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from localmind.communities.describing import Text
 from localmind.communities.finding import Edges, Partition, Place, anew, around
 from localmind.communities.port import EntityNetwork, Shown
 from localmind.embedding.port import Embedder
-from localmind.errors import ConfigurationError, LLMUnavailable
+from localmind.errors import Cancelled, ConfigurationError, LLMUnavailable
 from localmind.graph.port import Graph
 from localmind.ids import random_id
 from localmind.llm.port import LLM, RequestRefused
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from localmind.catalog.chunks import VisibleChunk
     from localmind.model import ChunkId
 
-SMALL = 20_000
-"""A graph of so many entities is looked at anew each time: about a second."""
+SMALL = 1_000
+"""A graph of so few entities is looked at anew each time."""
 
 MOVED_SHARE = 0.2
 """A larger one only after this share of its entities came or went; until then new ones find their place among what is there."""
@@ -53,6 +54,9 @@ LOOKED_AT = 300
 
 CHUNKS = 8
 """Chunks of a community that its summary may be taken from."""
+
+EMBEDDED_CHARS = 300
+"""Of the summary, beside title and names."""
 
 LLM_LEAST = 8
 """Smaller communities are described without the LLM."""
@@ -95,15 +99,23 @@ class Upkeep:
     """Thread-safe; of all processes one at a time works on a tenant."""
 
     def __init__(
-        self, catalog: Catalog, graph: Graph, network: EntityNetwork, embedder: Embedder, llm: LLM | None, *, llm_concurrency: int = 1
+        self,
+        catalog: Catalog,
+        graph: Graph,
+        network: EntityNetwork,
+        embedder: Embedder,
+        llm: LLM | None,
+        *,
+        llm_concurrency: int = 1,
     ) -> None:
         self._catalog, self._graph, self._network, self._embedder, self._llm = catalog, graph, network, embedder, llm
         self._llm_concurrency = llm_concurrency
         self._made_by = "" if llm is None else summarising.version(llm)
+        self._stopping = threading.Event()
         self._owner = random_id()
 
     def update(self, tenant: TenantId) -> Report | None:
-        """Bring them up to date; None where another process is at it. Raises StoreUnavailable; never because the LLM is away."""
+        """Bring them up to date; None where another process is at it. Raises StoreUnavailable, Cancelled; never because the LLM is away."""
         table = self._catalog.communities
         if not table.take(tenant, self._owner, lease_s=LEASE_S):
             return None
@@ -118,6 +130,10 @@ class Upkeep:
             log = structlog.get_logger(__name__)
             log.info("communities_updated", communities=report.communities, described=report.described, took_s=round(report.took_s, 2))
         return report
+
+    def stop(self) -> None:
+        """An update that is under way, or begun later, gives up at its next step."""
+        self._stopping.set()
 
     def remake(self, tenant: TenantId) -> Report | None:
         """Find and show all anew; what an LLM wrote about the same members is kept."""
@@ -137,7 +153,7 @@ class Upkeep:
         recounted = [entity for entity, count in mentions.items() if entity in placed and placed[entity].mentions != count]
         report.entities = len(new) + len(gone) + len(recounted)
         report.communities = len(kept)
-        if not report.entities and not self._unwritten(kept.values()):
+        if not report.entities and not self._unfinished(kept.values()):
             return
         before = _partition(placed.values(), kept)
         moved = table.moved(tenant) + len(new) + len(gone)
@@ -157,9 +173,10 @@ class Upkeep:
                 edges.add(links)
         return anew(tenant, edges, before)
 
-    def _unwritten(self, kept: Iterable[Kept]) -> bool:
-        """Whether there are communities that the LLM has not written about yet."""
-        return self._llm is not None and any(each.community.size >= LLM_LEAST and each.community.made_by != self._made_by for each in kept)
+    def _unfinished(self, kept: Iterable[Kept]) -> bool:
+        """Whether there are communities without a vector, or that the LLM has not written about yet."""
+        unwritten = (each.community.size >= LLM_LEAST and each.community.made_by != self._made_by for each in kept)
+        return any(not each.has_vector for each in kept) or (self._llm is not None and any(unwritten))
 
     # --- writing
 
@@ -176,14 +193,14 @@ class Upkeep:
     ) -> None:
         table = self._catalog.communities
         touched = _touched(before, found, kept, recounted)
-        if self._llm is not None:
-            touched |= {id_ for id_ in found.tree.keys() & kept.keys() if self._unwritten([kept[id_]])}
+        touched |= {id_ for id_ in found.tree.keys() & kept.keys() if self._unfinished([kept[id_]])}
         members = found.members()
         drafts = _drafts(found, before, members, mentions, kept, touched)
         gone = [id_ for id_ in kept if id_ not in found.tree]
         for batch in batched(drafts, AT_ONCE):
             table.put(tenant, self._described(tenant, batch, kept, report))
-            table.take(tenant, self._owner, lease_s=LEASE_S)
+            if self._stopping.is_set() or not table.take(tenant, self._owner, lease_s=LEASE_S):
+                raise Cancelled("The communities are left as they are; the next update goes on.")
         report.described, report.gone, report.communities = len(drafts), len(gone), len(found.tree)
         self._show(tenant, found, members, touched, gone)
         moved = [
@@ -212,7 +229,9 @@ class Upkeep:
 
     # --- words
 
-    def _described(self, tenant: TenantId, drafts: Sequence[_Draft], kept: Mapping[CommunityId, Kept], report: Report) -> list[dict[str, Any]]:
+    def _described(
+        self, tenant: TenantId, drafts: Sequence[_Draft], kept: Mapping[CommunityId, Kept], report: Report
+    ) -> list[dict[str, Any]]:
         central = self._central(tenant, drafts)
         chunks = {draft.id: self._chunks(tenant, central[draft.id]) for draft in drafts}
         old = {draft.id: kept[draft.id].community for draft in drafts if draft.id in kept}
@@ -221,7 +240,7 @@ class Upkeep:
         rows = [_row(draft, central[draft.id], _texts(chunks[draft.id], visible)) for draft in drafts]
         if self._llm is not None:
             self._have_written(self._llm, drafts, rows, old, visible, chunks, report)
-        texts = [f"{row['title']}. {', '.join(name for _, name, _ in row['entities'])}. {row['summary']}" for row in rows]
+        texts = [f"{row['title']}. {', '.join(name for _, name, _ in row['entities'])}. {row['summary'][:EMBEDDED_CHARS]}" for row in rows]
         for row, vector in zip(rows, self._embedder.embed_documents(texts), strict=True):
             row["vector"] = np.ascontiguousarray(vector, dtype=np.float32).tobytes()
         return rows
@@ -250,11 +269,10 @@ class Upkeep:
         asked: list[tuple[dict[str, Any], list[Text], tuple[CentralEntity, ...]]] = []
         for draft, row in zip(drafts, rows, strict=True):
             known = old.get(draft.id)
-            if known is not None and known.made_by == self._made_by and draft.drift <= LLM_DRIFT * draft.size:
-                if all(quote.chunk_id in visible for quote in known.sources):
-                    row.update(title=known.title, summary=known.summary, made_by=known.made_by, drift=draft.drift)
-                    row["sources"] = [list(quote) for quote in known.sources]
-                    continue
+            if known is not None and self._holds(known, draft, visible):
+                row.update(title=known.title, summary=known.summary, made_by=known.made_by, drift=draft.drift)
+                row["sources"] = [list(quote) for quote in known.sources]
+                continue
             texts = _texts(chunks[draft.id], visible)
             if draft.size >= LLM_LEAST and texts and report.calls + len(asked) < LLM_CALLS:
                 asked.append((row, texts, tuple(CentralEntity(*each) for each in row["entities"])))
@@ -270,6 +288,11 @@ class Upkeep:
                 if written is not None:
                     row.update(title=written.title, summary=written.summary, made_by=self._made_by)
                     row["sources"] = row["sources"] or [[texts[0].quote_id, 0, len(texts[0].text)]]
+
+    def _holds(self, known: Community, draft: _Draft, visible: Mapping[ChunkId, VisibleChunk]) -> bool:
+        """Whether what the LLM wrote can stay: of this model, on passages that are there, about nearly the same members."""
+        is_near = known.made_by == self._made_by and draft.drift <= LLM_DRIFT * draft.size
+        return is_near and all(quote.chunk_id in visible for quote in known.sources)
 
 
 def _ask(llm: LLM, entities: Sequence[CentralEntity], texts: Sequence[Text]) -> tuple[summarising.Written | None, Usage]:

@@ -88,7 +88,7 @@ class ChatIn(Request):
 
     message: Annotated[Filled, Field(max_length=10_000)]
     conversation_id: Id | None = None
-    mode: Mode = Mode.HYBRID
+    mode: Mode | None = Field(None, description="Without one: global for a question about the whole, else hybrid.")
     source_ids: SourceIds | None = None
     tags: SomeTags | None = None
 
