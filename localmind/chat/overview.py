@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 PASSAGES = 12
 SECTION = "Theme: "
 
-NO_THEMES = "No themes are found in your documents yet: they are looked for once documents were added, and need a few passages that speak of the same."
+NO_THEMES = (
+    "No themes are found in your documents yet: they are looked for a little after documents were added,"
+    " and need a few passages that speak of the same."
+)
 WHOLE = "The main themes of your documents:"
 PART = "What your documents say about this, theme by theme:"
 
