@@ -23,6 +23,7 @@ NO_THEMES = (
     " and need a few passages that speak of the same."
 )
 WHOLE = "The main themes of your documents:"
+NOT_CLOSE = "No theme of your documents is close to this question. The largest ones:"
 PART = "What your documents say about this, theme by theme:"
 
 
@@ -47,7 +48,8 @@ def listed(text: CitedText, themes: Sequence[Theme], question: str) -> Iterator[
     if not themes:
         yield text.add_plain(NO_THEMES)
         return
-    yield text.add_plain(f"{WHOLE if is_general(question) else PART}\n")
+    heading = PART if themes[0].score is not None else WHOLE if is_general(question) else NOT_CLOSE
+    yield text.add_plain(f"{heading}\n")
     for theme in themes:
         first = theme.statements[0]
         said = sentences.display(first.hit.text[first.start : first.end], Kind.PROSE)

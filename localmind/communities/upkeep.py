@@ -112,10 +112,15 @@ class Upkeep:
         self._llm_concurrency = llm_concurrency
         self._made_by = "" if llm is None else summarising.version(llm)
         self._stopping = threading.Event()
+        self._working = threading.Lock()
         self._owner = random_id()
 
     def update(self, tenant: TenantId) -> Report | None:
         """Bring them up to date; None where another process is at it. Raises StoreUnavailable, Cancelled; never because the LLM is away."""
+        with self._working:
+            return self._update_alone(tenant)
+
+    def _update_alone(self, tenant: TenantId) -> Report | None:
         table = self._catalog.communities
         if not table.take(tenant, self._owner, lease_s=LEASE_S):
             return None
@@ -137,9 +142,10 @@ class Upkeep:
 
     def remake(self, tenant: TenantId) -> Report | None:
         """Find and show all anew; what an LLM wrote about the same members is kept."""
-        self._network.hide_all(tenant)
-        self._catalog.communities.clear(tenant)
-        return self.update(tenant)
+        with self._working:
+            self._network.hide_all(tenant)
+            self._catalog.communities.clear(tenant)
+            return self._update_alone(tenant)
 
     # --- what changed
 

@@ -30,10 +30,13 @@ CHUNKS = 3
 
 
 class Theme(NamedTuple):
-    """A community that answers. statements: the sentences it stands on: a hit, and where in its text; in order, one at least."""
+    """A community that answers. score: likeness to the question; None: it stands here for its size.
+
+    statements: the sentences it stands on: a hit, and where in its text; in order, one at least.
+    """
 
     community: Community
-    score: float
+    score: float | None
     statements: Sequence[Statement]
 
 
@@ -88,18 +91,17 @@ class Themes:
         self._lock = threading.Lock()
 
     def find(self, tenant: TenantId, query: str, *, limit: int = MOST_THEMES, where: Filter | None = None) -> list[Theme]:
-        """Of a general question the largest themes; else those closest to it, whatever their level; none within another.
+        """Of a general question, and where none is close, the largest themes; else those closest, whatever their level, none within another.
 
         Only what can be shown now: a theme none of whose passages can is left out. Raises what embedder and catalog raise.
         """
         wanted = 3 * limit  # some may turn out to be gone, or to lie outside the filter
-        if is_general(query):
-            found = self._communities.page(tenant, level=0, limit=wanted, cursor=None).items
-            ranked = [(community, community.mentions / found[0].mentions) for community in found]
-        else:
-            scores = self._closest(tenant, query, limit=wanted)
-            ranked = [(community, scores[community.id]) for community in self._communities.some(tenant, list(scores))]
-        return self._shown(tenant, ranked, where)[:limit]
+        scores = {} if is_general(query) else self._closest(tenant, query, limit=wanted)
+        close = self._shown(tenant, [(each, scores[each.id]) for each in self._communities.some(tenant, list(scores))], where)
+        if close:
+            return close[:limit]
+        largest = self._communities.page(tenant, level=0, limit=wanted, cursor=None).items
+        return self._shown(tenant, [(each, None) for each in largest], where)[:limit]
 
     def _closest(self, tenant: TenantId, query: str, *, limit: int) -> dict[CommunityId, float]:
         kept = self._vectors(tenant)
@@ -131,7 +133,7 @@ class Themes:
                 self._kept.popitem(last=False)
         return kept
 
-    def _shown(self, tenant: TenantId, ranked: Sequence[tuple[Community, float]], where: Filter | None) -> list[Theme]:
+    def _shown(self, tenant: TenantId, ranked: Sequence[tuple[Community, float | None]], where: Filter | None) -> list[Theme]:
         visible = self._chunks.visible(tenant, {quote.chunk_id for community, _ in ranked for quote in community.sources})
         themes: list[Theme] = []
         for community, score in ranked:
@@ -146,7 +148,7 @@ class Themes:
                 themes.append(Theme(community, score, statements))
         return themes
 
-    def _within(self, tenant: TenantId, community: Community, score: float, where: Filter) -> list[Statement]:
+    def _within(self, tenant: TenantId, community: Community, score: float | None, where: Filter) -> list[Statement]:
         """Passages of the theme in the sources asked for."""
         weights = {entity.id: entity.weight for entity in community.entities}
         ids = [found.chunk_id for found in self._graph.chunks(tenant, weights, limit=CHUNKS, where=where)]
@@ -178,7 +180,7 @@ def _may_show(shown: Shown, where: Filter | None) -> bool:
     return where is None or shown.chunk.source_id in where.source_ids
 
 
-def _hit(shown: Shown, score: float) -> Hit:
+def _hit(shown: Shown, score: float | None) -> Hit:
     chunk = shown.chunk
     return Hit(
         chunk_id=chunk.id,
@@ -187,7 +189,7 @@ def _hit(shown: Shown, score: float) -> Hit:
         text=chunk.text,
         start=chunk.start,
         end=chunk.end,
-        score=score,
+        score=score or 0.0,
         ranks=Ranks(),
         page=chunk.page,
         breaks=chunk.breaks,

@@ -6,7 +6,7 @@ import re
 
 _THEMES = r"(?:themes?|topics?|subjects?|ideas?|areas?|threads?|takeaways?|points?|insights?|concepts?)"
 _ALL = r"(?:everything|all (?:of )?(?:this|that|these|those|it|my|our|the)|this|these|those|my|our|the (?:whole|entire|complete))"
-_HELD = r"(?:documents?|files?|sources?|notes?|collection|corpus|library|knowledge base|base|papers?|texts?|archive|material|data ?set|uploads?)"
+_HELD = r"(?:documents?|files?|sources?|notes?|collection|corpus|library|knowledge base|base|papers?|texts?|archive|material|uploads?)"
 _MAIN = r"(?:main|major|key|central|common|overall|overarching|recurring|important|general|high.level|top|biggest|principal)"
 _SUM_UP = r"(?:summari[sz]e|sum up|overview of|give me an overview|outline|describe|synopsis of|summary of)"
 
