@@ -303,6 +303,11 @@ class Hit:
     uri: str | None = None
     breaks: tuple[int, ...] = ()
 
+    @property
+    def last_page(self) -> int | None:
+        """The page on which it ends."""
+        return None if self.page is None else self.page + len(self.breaks)
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:

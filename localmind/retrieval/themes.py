@@ -91,7 +91,7 @@ class Themes:
         self._lock = threading.Lock()
 
     def find(self, tenant: TenantId, query: str, *, limit: int = MOST_THEMES, where: Filter | None = None) -> list[Theme]:
-        """Of a general question, and where none is close, the largest themes; else those closest, whatever their level, none within another.
+        """Of a general question, and where none is close, the largest; else those closest, of whatever level, none within another.
 
         Only what can be shown now: a theme none of whose passages can is left out. Raises what embedder and catalog raise.
         """

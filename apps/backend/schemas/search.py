@@ -36,7 +36,8 @@ class HitOut(Reply):
     source_id: str
     title: str
     text: str
-    page: int | None
+    page: int | None = Field(description="Where it begins.")
+    last_page: int | None = Field(description="Where it ends.")
     start: int
     end: int
     score: float
@@ -59,6 +60,7 @@ class SearchOut(Reply):
                             "title": "Soup",
                             "text": "Leeks, potatoes, stock. Simmer for 20 minutes.",
                             "page": None,
+                            "last_page": None,
                             "start": 0,
                             "end": 46,
                             "score": 0.0492,
