@@ -23,6 +23,7 @@ TenantId = NewType("TenantId", str)
 SourceId = NewType("SourceId", str)
 ChunkId = NewType("ChunkId", str)
 EntityId = NewType("EntityId", str)
+CommunityId = NewType("CommunityId", str)
 JobId = NewType("JobId", str)
 BlobKey = NewType("BlobKey", str)
 
@@ -237,6 +238,43 @@ class Relation:
     weight: float
 
 
+class CentralEntity(NamedTuple):
+    """An entity of a community. weight: how central it is, of the first 1."""
+
+    id: EntityId
+    name: str
+    weight: float
+
+
+class Quote(NamedTuple):
+    """A place in a chunk's text."""
+
+    chunk_id: ChunkId
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """Entities that belong together: a theme. level 0 is the coarsest; a finer one lies in its parent.
+
+    size: entities in it. mentions: of all of these. entities: the most central, the first first. sources: what the summary stands on.
+    made_by: the LLM and prompt that wrote title and summary; "" without one.
+    """
+
+    id: CommunityId
+    level: int
+    parent_id: CommunityId | None
+    size: int
+    mentions: int
+    title: str
+    summary: str
+    entities: tuple[CentralEntity, ...]
+    sources: tuple[Quote, ...]
+    made_by: str
+    updated_at: datetime
+
+
 # --- Search and answers ----------------------------------------------------------------------------------------------
 
 
@@ -245,6 +283,8 @@ class Mode(StrEnum):
     VECTOR = "vector"
     TEXT = "text"
     GRAPH = "graph"
+    GLOBAL = "global"
+    """Questions about the whole, answered from the communities of the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +327,11 @@ class Hit:
     heading: str = ""
     uri: str | None = None
     breaks: tuple[int, ...] = ()
+
+    @property
+    def last_page(self) -> int | None:
+        """The page on which it ends."""
+        return None if self.page is None else self.page + len(self.breaks)
 
 
 @dataclass(frozen=True, slots=True)

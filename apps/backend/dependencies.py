@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from apps.backend.service import Service
 from localmind.errors import NotFound
 from localmind.ids import is_id
-from localmind.model import PERSONAL, EntityId, JobId, SourceId, TenantId
+from localmind.model import PERSONAL, CommunityId, EntityId, JobId, SourceId, TenantId
 
 if TYPE_CHECKING:
     from localmind.wiring import LocalMind
@@ -58,6 +58,15 @@ async def _entity_id(entity_id: Annotated[str, Path(description="The entity's id
     return EntityId(_checked(entity_id, "entity"))
 
 
+async def _community_id(community_id: Annotated[str, Path(description="The community's id.")]) -> CommunityId:
+    return CommunityId(_checked(community_id, "community"))
+
+
+def community_query(value: str) -> CommunityId:
+    """A community's id in the query."""
+    return CommunityId(_checked(value, "community"))
+
+
 def entity_query(value: str) -> EntityId:
     """An entity's id in the query."""
     return EntityId(_checked(value, "entity"))
@@ -73,6 +82,7 @@ Tenant = Annotated[TenantId, Depends(_tenant)]
 SourceIdPath = Annotated[SourceId, Depends(_source_id)]
 JobIdPath = Annotated[JobId, Depends(_job_id)]
 EntityIdPath = Annotated[EntityId, Depends(_entity_id)]
+CommunityIdPath = Annotated[CommunityId, Depends(_community_id)]
 ConversationIdPath = Annotated[str, Depends(_conversation_id)]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most items of the page.")]
 Cursor = Annotated[str | None, Query(max_length=512, description="The `next_cursor` of the page before.")]

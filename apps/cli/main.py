@@ -31,7 +31,7 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Most lines.")]
-Modes = Annotated[str, typer.Option("--mode", "-m", help="hybrid, vector, text or graph.")]
+Modes = Annotated[str, typer.Option("--mode", "-m", help="hybrid, vector, text, graph or global.")]
 SERVERS = "servers"
 OnlySources = Annotated[list[str] | None, typer.Option("--source", help="Only this source's id; may be repeated.")]
 OnlyTags = Annotated[list[str] | None, typer.Option("--tag", "-t", help="Only sources with this tag; may be repeated.")]
@@ -178,7 +178,7 @@ def search(
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Id of the conversation that this goes on with.")] = None,
-    mode: Modes = "hybrid",
+    mode: Annotated[str | None, typer.Option("--mode", "-m", help="As of search; else what suits the question.")] = None,
     sources: OnlySources = None,
     tags: OnlyTags = None,
     as_json: AsJson = False,
@@ -192,6 +192,31 @@ def ask(
             printing.print_json(api.post("/api/v1/chat", body))
         else:
             printing.print_answer(api.events("POST", "/api/v1/chat/stream", body))
+
+
+@app.command("eval")
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="Questions with their evidence, one JSON object a line.")],
+    modes: Annotated[list[str] | None, typer.Option("--mode", "-m", help="A search mode; may be repeated.")] = None,
+    answers: Annotated[bool, typer.Option("--answers/--no-answers", help="Ask for answers too, and look at their citations.")] = True,
+    save: Annotated[Path | None, typer.Option(help="Keep this run in a file.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="Say what is better or worse than in a kept run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well the base answers: recall, MRR, citation precision, latency, per mode, with 95% intervals."""
+    from apps.cli import evaluating, printing
+    from localmind.evaluation import dataset as datasets
+    from localmind.evaluation import runs
+
+    chosen = evaluating.modes_of(modes or ())
+    cases = datasets.load(dataset)
+    before = runs.load(compare) if compare else None
+    with _connected() as api, printing.steps() as steps:
+        run = evaluating.evaluate(api, cases, chosen, dataset=dataset.name, with_answers=answers, report=steps, warn=printing.print_warning)
+    if save:
+        runs.save(run, save)
+    differences = runs.compare(before, run) if before else []
+    printing.print_json(evaluating.as_json(run, differences)) if as_json else printing.print_evaluation(run, differences)
 
 
 @app.command()

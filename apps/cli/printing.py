@@ -18,6 +18,7 @@ from localmind.errors import LocalMindError
 if TYPE_CHECKING:
     from apps.cli.folders import Plan
     from apps.cli.ingesting import Outcome
+    from localmind.evaluation.runs import Difference, Run
     from localmind.operations.estimate import Estimate
     from localmind.settings import Settings
 
@@ -175,6 +176,37 @@ def print_moved(report: Mapping[str, Any]) -> None:
     stdout().print(f"Moved and compared: {', '.join(f'{count} {name}' for name, count in report['counts'].items() if count)}.")
 
 
+def print_warning(text: str) -> None:
+    stderr().print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=True)
+
+
+def print_evaluation(run: Run, differences: Sequence[Difference]) -> None:
+    """Means in percent with their 95% intervals, a column a mode; then what changed against the kept run."""
+    from localmind.evaluation.runs import summary  # numpy: not for every command
+
+    told = summary(run)
+    table = Table("", *told, box=None, pad_edge=False)
+    for measure in dict.fromkeys(name for one in told.values() for name in one["measures"]):
+        cells = (_interval(one["measures"][measure]) if measure in one["measures"] else "" for one in told.values())
+        table.add_row(measure.replace("_", " "), *cells)
+    for time in dict.fromkeys(name for one in told.values() for name in one if name.endswith("_ms")):
+        table.add_row(
+            f"{time.removesuffix('_ms').replace('_', ' ')}, ms", *(f"{one[time]:,.0f}" if time in one else "" for one in told.values())
+        )
+    console = stdout()
+    console.print(table)
+    console.print(f"[dim]{next(iter(told.values()))['questions']} questions; shares in percent, with 95% intervals.[/dim]")
+    if differences:
+        changes = Table("mode", "measure", "change", "95%", "verdict", box=None, pad_edge=False)
+        for mode, measure, _, interval in differences:
+            verdict, (mean, low, high) = interval.verdict, interval
+            style = {"better": "green", "worse": "red"}.get(verdict)
+            shown = f"[{style}]{verdict}[/{style}]" if style else verdict
+            changes.add_row(mode, measure.replace("_", " "), f"{100 * mean:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}", shown)
+        console.print("\nAgainst the kept run:")
+        console.print(changes)
+
+
 @contextmanager
 def steps() -> Iterator[Callable[[str, int, int], None]]:
     """A bar a step; call it with the step's name, how much of it is done, and the whole."""
@@ -210,6 +242,10 @@ def print_checks(checks: Iterable[Mapping[str, Any]]) -> None:
         console.print(f"{mark} {one['name']}: {escape(one['detail'])}", soft_wrap=True)
         if one["hint"]:
             console.print(f"     {'→' if _speaks_utf8() else '->'} {escape(one['hint'])}", soft_wrap=True)
+
+
+def _interval(values: Mapping[str, float]) -> str:
+    return f"{100 * values['mean']:.1f} [{100 * values['low']:.0f}, {100 * values['high']:.0f}]"
 
 
 def _reason(error: Mapping[str, Any] | None) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from localmind.catalog.chunks import Chunks
+from localmind.catalog.communities import CommunityTable
 from localmind.catalog.database import Database
 from localmind.catalog.jobs import Claim, JobTable
 from localmind.catalog.sources import SourceTable
@@ -26,6 +27,7 @@ class Catalog:
         self.jobs = JobTable(database)
         self.workers = WorkerTable(database)
         self.spending = SpendingTable(database)
+        self.communities = CommunityTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
         """Jobs as JobTable.claim gives them, each with its revision."""

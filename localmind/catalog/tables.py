@@ -177,6 +177,49 @@ evidence = sa.Table(  # which chunks say that a relation is so
     sqlite_with_rowid=False,
 )
 
+# Derived from the graph, and made anew from it: not moved, not backed up for its own sake.
+community = sa.Table(
+    "community",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),  # 0: the coarsest
+    sa.Column("parent_id", sa.String(64)),
+    sa.Column("size", sa.Integer, nullable=False),  # entities, those of finer communities too
+    sa.Column("mentions", sa.Integer, nullable=False),  # of all of these: by them a list is sorted
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("entities", Json, nullable=False),  # the most central: [id, name, how central]
+    sa.Column("sources", Json, nullable=False),  # what the summary stands on: [chunk id, start, end] in the chunk's text
+    sa.Column("made_by", sa.String(128), nullable=False),  # "" without an LLM, else model and prompt
+    sa.Column("members_hash", sa.String(64), nullable=False),
+    sa.Column("drift", sa.Integer, nullable=False),  # members that came or went since an LLM wrote the summary
+    sa.Column("vector", sa.LargeBinary, nullable=False),  # float32, of title, summary and names; empty: none yet
+    sa.Column("updated_at", Time, nullable=False),
+)
+sa.Index("community_by_mentions", community.c.tenant, community.c.level, community.c.mentions.desc(), community.c.id)
+
+community_member = sa.Table(
+    "community_member",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("entity_id", sa.String(64), primary_key=True),
+    sa.Column("community_id", sa.String(64)),  # the finest that has it; null: none
+    sa.Column("mentions", sa.Integer, nullable=False),  # as they were then: another count has changed since
+    sqlite_with_rowid=False,
+)
+sa.Index("community_member_by_community", community_member.c.community_id, community_member.c.entity_id)
+
+community_state = sa.Table(
+    "community_state",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),  # counts up with every change
+    sa.Column("moved", sa.Integer, nullable=False),  # entities that changed since all communities were last found anew
+    sa.Column("owner", sa.String(64)),
+    sa.Column("lease_until", Time, nullable=False),
+)
+
 job = sa.Table(
     "job",
     metadata,

@@ -7,15 +7,15 @@ from their sentences.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
-from localmind.chat import extractive, prompt, reasoning, rewriting
+from localmind.chat import extractive, overview, prompt, reasoning, rewriting
 from localmind.chat.citations import CitedText
 from localmind.chat.cleaning import cleaned
 from localmind.chat.decomposition import Decomposition, Parts, together
@@ -24,10 +24,12 @@ from localmind.chat.rewriting import Question
 from localmind.errors import ConfigurationError, InvalidInput, LLMUnavailable, NotFound, Unavailable
 from localmind.llm.port import LLM
 from localmind.model import Answer, Hit, Message, Mode, SearchResult, SourceId, TenantId, Usage
+from localmind.retrieval.wholes import is_general
 
 if TYPE_CHECKING:
     from localmind.chat.conversations import Conversations
     from localmind.embedding.port import Embedder
+    from localmind.retrieval.themes import Theme
 
 MAX_MESSAGE_CHARS = 10_000
 
@@ -50,6 +52,10 @@ class Searches(Protocol):
         source_ids: Collection[SourceId] | None = None,
         tags: Collection[str] | None = None,
     ) -> SearchResult: ...
+
+    def themes(
+        self, tenant: TenantId, query: str, *, source_ids: Collection[SourceId] | None = None, tags: Collection[str] | None = None
+    ) -> list[Theme]: ...
 
 
 @dataclass(slots=True)
@@ -87,12 +93,13 @@ class Chat:
         message: str,
         *,
         conversation_id: str | None = None,
-        mode: Mode = Mode.HYBRID,
+        mode: Mode | None = None,
         source_ids: Collection[SourceId] | None = None,
         tags: Collection[str] | None = None,
     ) -> Answer:
         """The whole answer. Raises InvalidInput, NotFound (the conversation), StoreUnavailable; never because the LLM is away.
 
+        mode: without one, hybrid, or global for a question about the whole ("what are the main themes?") where there are themes.
         Without a conversation_id a conversation is begun. source_ids and tags restrict what the answer may come from.
         """
         events = self.stream(tenant, message, conversation_id=conversation_id, mode=mode, source_ids=source_ids, tags=tags)
@@ -104,7 +111,7 @@ class Chat:
         message: str,
         *,
         conversation_id: str | None = None,
-        mode: Mode = Mode.HYBRID,
+        mode: Mode | None = None,
         source_ids: Collection[SourceId] | None = None,
         tags: Collection[str] | None = None,
     ) -> Generator[Event]:
@@ -116,8 +123,14 @@ class Chat:
         question = self._checked(message)
         history = self._conversations.get(tenant, conversation_id).messages if conversation_id is not None else ()
 
-        def find(query: str) -> SearchResult:
-            return self._search.search(tenant, query, mode=mode, limit=self._limit, source_ids=source_ids, tags=tags)
+        def find(asked: Question) -> _Found:
+            if mode is Mode.GLOBAL or (mode is None and is_general(asked.question)):
+                themes = self._search.themes(tenant, asked.search, source_ids=source_ids, tags=tags)
+                if themes or mode is Mode.GLOBAL:
+                    return _Found(overview.passages(themes), themes, is_overview=True)
+            chosen = mode or Mode.HYBRID
+            found = self._search.search(tenant, asked.search, mode=chosen, limit=self._limit, source_ids=source_ids, tags=tags)
+            return _Found(found.hits, degraded=found.degraded)
 
         return self._events(tenant, conversation_id, question, history, find)
 
@@ -139,12 +152,13 @@ class Chat:
     ) -> Generator[Event]:
         started, asked_at = time.perf_counter(), datetime.now(UTC)
         asked = rewriting.standalone(question, history, self._llm)
-        parts = Parts() if asked.degraded else self._decomposition.parts_of(asked.search)
-        found = find(asked.search)
-        hits = together(found.hits, _found_for(parts, find), limit=self._limit) if parts.questions else found.hits
+        found = find(asked)
+        parts = Parts() if asked.degraded or found.is_overview else self._decomposition.parts_of(asked.search)
+        if parts.questions:
+            found = found._replace(hits=together(found.hits, _found_for(parts, asked, find), limit=self._limit))
         draft = _Draft(CitedText(()), _sum(asked.usage, parts.usage), {*found.degraded, *(("llm",) if asked.degraded else ())})
         try:
-            with closing(self._said(draft, asked, hits, history)) as pieces:
+            with closing(self._said(draft, asked, found, history)) as pieces:
                 for piece in pieces:
                     if piece:
                         yield Token(piece)
@@ -156,19 +170,24 @@ class Chat:
         took_ms = (time.perf_counter() - started) * 1000
         yield Done(Answer(draft.text.text, draft.text.citations, known, draft.usage, took_ms, tuple(sorted(draft.degraded))))
 
-    def _said(self, draft: _Draft, asked: Question, hits: Sequence[Hit], history: Sequence[Message]) -> Generator[str]:
+    def _said(self, draft: _Draft, asked: Question, found: _Found, history: Sequence[Message]) -> Generator[str]:
         """The answer's pieces, by the LLM where there is one and it answers."""
-        if hits and self._llm is not None and "llm" not in draft.degraded:
-            yield from self._written(draft, self._llm, asked, hits, history)
+        if found.hits and self._llm is not None and "llm" not in draft.degraded:
+            yield from self._written(draft, self._llm, asked, found, history)
             if "llm" not in draft.degraded:
                 return
         if draft.text.text.strip():
             yield draft.text.add_plain(f"\n\n{INTERRUPTED}\n\n")
-        yield from _extracted(draft, extractive.answer(asked.question, hits, self._embedder, query=asked.search))
+        if found.is_overview:
+            yield from overview.listed(draft.text, found.themes, asked.question)
+            return
+        yield from _extracted(draft, extractive.answer(asked.question, found.hits, self._embedder, query=asked.search))
 
-    def _written(self, draft: _Draft, llm: LLM, asked: Question, hits: Sequence[Hit], history: Sequence[Message]) -> Iterator[str]:
+    def _written(self, draft: _Draft, llm: LLM, asked: Question, found: _Found, history: Sequence[Message]) -> Iterator[str]:
         """What the LLM says. When it fails or says nothing, the draft is marked as degraded."""
-        turns, passages, max_tokens = prompt.build(asked.question, hits, history, context_tokens=self._context_tokens)
+        turns, passages, max_tokens = prompt.build(
+            asked.question, found.hits, history, context_tokens=self._context_tokens, themes=overview.outline(found.themes)
+        )
         draft.text = CitedText(passages)
         pieces = llm.stream(turns, max_tokens=max_tokens)
         try:
@@ -197,16 +216,24 @@ class Chat:
             return conversation_id or ""
 
 
-class _Find(Protocol):
-    def __call__(self, query: str) -> SearchResult: ...
+class _Found(NamedTuple):
+    """What an answer is made from."""
+
+    hits: Sequence[Hit]
+    themes: Sequence[Theme] = ()
+    degraded: tuple[str, ...] = ()
+    is_overview: bool = False
 
 
-def _found_for(parts: Parts, find: _Find) -> list[Sequence[Hit]]:
+_Find = Callable[[Question], _Found]
+
+
+def _found_for(parts: Parts, asked: Question, find: _Find) -> list[Sequence[Hit]]:
     """What is found for each part; one that can't be searched for now is left out."""
     found: list[Sequence[Hit]] = []
     for question in parts.questions:
         with suppress(Unavailable):
-            found.append(find(question).hits)
+            found.append(find(asked._replace(search=question)).hits)
     return found
 
 

@@ -31,7 +31,7 @@ from localmind.ingest.failures import Failures
 from localmind.ingest.store import LeaseLost, Store, Written
 from localmind.ingest.tidy import Tidy
 from localmind.ingest.work import Work
-from localmind.model import Job, JobId, JobStatus, SourceId
+from localmind.model import Job, JobId, JobStatus, SourceId, TenantId
 from localmind.operations import metrics
 
 EMBEDDERS = 2
@@ -94,6 +94,8 @@ class Pipeline:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.on_change: Callable[[TenantId], None] = lambda _: None
+        """Told which tenant's documents came or went."""
         self._tidy = Tidy(store, is_resting=lambda: not self._preparing and not self._active.jobs())
 
     # --- life
@@ -131,6 +133,10 @@ class Pipeline:
     def wake(self) -> None:
         """Work was queued."""
         self._wake.set()
+
+    def busy(self) -> set[TenantId]:
+        """Tenants whose documents this process works on."""
+        return {job.tenant for job in self._working()}
 
     @property
     def is_alive(self) -> bool:
@@ -224,6 +230,7 @@ class Pipeline:
                 self._failures.give_up(job, error)
         else:
             self._tidy.changed(tenant, len(sources))
+            self.on_change(tenant)
             self._outages.over()
         finally:
             for job in jobs:
@@ -313,6 +320,7 @@ class Pipeline:
         metrics.chunks_created_total.inc(len(items))
         for tenant, rows in Counter(item.work.job.tenant for item in items).items():
             self._tidy.changed(tenant, rows)
+            self.on_change(tenant)
 
     def _leave(self, work: Work) -> None:
         """The work is over: finish what its commit left, or give it up; make room for another."""

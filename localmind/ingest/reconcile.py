@@ -32,9 +32,19 @@ Progress = Callable[[int, int], None]
 class Maintenance:
     """extractor: the one without an LLM; llm_version: whose cached extractions take its place where there are any."""
 
-    def __init__(self, store: Store, embedder: Embedder, extractor: Extractor, *, llm_version: str | None, data_dir: Path) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        extractor: Extractor,
+        *,
+        llm_version: str | None,
+        data_dir: Path,
+        on_remade: Callable[[TenantId], object] = lambda _: None,
+    ) -> None:
+        """on_remade: called with each tenant whose graph was made anew."""
         self._store, self._embedder, self._extractor, self._llm_version = store, embedder, extractor, llm_version
-        self._data_dir = data_dir
+        self._data_dir, self._on_remade = data_dir, on_remade
         self._catalog = store.catalog
 
     # --- reconcile
@@ -202,6 +212,10 @@ class Maintenance:
             if "graph" in names:
                 self._arrange(tenant, self._catalog.sources.ids(tenant))
             self._store.vectors.optimize(tenant)
+            if "vectors" in names:
+                self._catalog.communities.forget_vectors(tenant)
+            if "graph" in names:
+                self._on_remade(tenant)
         return RebuildReport(sources, done, time.monotonic() - started)
 
     def _empty(self, name: str, tenant: TenantId) -> None:

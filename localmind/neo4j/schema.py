@@ -5,6 +5,7 @@
     (:Chunk) -[:NEXT]-> (:Chunk)                                  in reading order
     (:Chunk) -[:MENTIONS {weight, description}]-> (:Entity {tenant, id, key, name, type, description, mentions})
     (:Entity) -[:RELATED {type, description, weight, chunks}]-> (:Entity)
+    (:Entity) -[:PART_OF]-> (:Community {tenant, id, level, title, summary, size}) -[:PART_OF]-> (:Community)
 
 `words` is what the full-text index is given (localmind/text/words.py), `said` what a chunk says of relations, so that it can be
 taken back, `named` how many entities it mentions, so that a loss is seen.
@@ -31,6 +32,7 @@ _MADE = (
     "CREATE CONSTRAINT document_id IF NOT EXISTS FOR (n:Document) REQUIRE (n.tenant, n.id) IS UNIQUE",
     "CREATE CONSTRAINT chunk_id IF NOT EXISTS FOR (n:Chunk) REQUIRE (n.tenant, n.id) IS UNIQUE",
     "CREATE CONSTRAINT entity_id IF NOT EXISTS FOR (n:Entity) REQUIRE (n.tenant, n.id) IS UNIQUE",
+    "CREATE CONSTRAINT community_id IF NOT EXISTS FOR (n:Community) REQUIRE (n.tenant, n.id) IS UNIQUE",
     "CREATE INDEX entity_mentions IF NOT EXISTS FOR (n:Entity) ON (n.tenant, n.mentions)",
     # Words come ready made, so the analyzer only parts them. Not eventually consistent: a write is found on return.
     "CREATE FULLTEXT INDEX chunk_words IF NOT EXISTS FOR (n:Chunk) ON EACH [n.words, n.tenant, n.source_id]"

@@ -23,6 +23,7 @@ llm_extraction_duration_seconds = Histogram(
     "llm_extraction_duration_seconds", "Time of an LLM's extraction of one chunk.", buckets=_SLOW_S, registry=REGISTRY
 )
 chunks_created_total = Counter("chunks_created", "Chunks written.", registry=REGISTRY)
+community_summaries_total = Counter("community_summaries", "Communities that an LLM was asked about.", ["outcome"], registry=REGISTRY)
 # Gauges are set at the scrape by the process that answers it: of several processes' values the newest is the right one.
 jobs = Gauge("jobs", "Jobs by state, as of this scrape.", ["status"], registry=REGISTRY, multiprocess_mode="mostrecent")
 neo4j_is_healthy = Gauge(

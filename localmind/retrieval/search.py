@@ -14,6 +14,7 @@ from localmind.model import Chunk, ChunkId, Filter, Hit, Mode, Ranks, ScoredChun
 from localmind.retrieval.dense import DenseSearch
 from localmind.retrieval.fusion import fuse
 from localmind.retrieval.graph import GraphSearch
+from localmind.retrieval.themes import Theme, Themes, hits_of
 from localmind.text.port import TextIndex
 from localmind.vectors.port import Vectors
 
@@ -70,10 +71,14 @@ _List = Callable[[TenantId, str, int, Filter | None], list[ScoredChunk]]
 class Search:
     """Thread-safe."""
 
-    def __init__(self, catalog: Catalog, embedder: Embedder, vectors: Vectors, text: TextIndex, graph: Graph) -> None:
+    def __init__(
+        self, catalog: Catalog, embedder: Embedder, vectors: Vectors, text: TextIndex, graph: Graph, themes: Themes | None = None
+    ) -> None:
+        """themes: answers Mode.GLOBAL; without it that mode finds nothing."""
         dense = DenseSearch(embedder, vectors)
         graphs = GraphSearch(graph)
         self._catalog = catalog
+        self._themes = themes
         self._lists: dict[str, _List] = {
             "vector": lambda tenant, query, limit, where: dense.search(tenant, query, limit=limit, where=where),
             "text": lambda tenant, query, limit, where: text.search(tenant, query, limit=limit, where=where),
@@ -99,11 +104,12 @@ class Search:
         begun = time.perf_counter()
         query = query.encode("utf-8", "ignore").decode()  # half a surrogate pair stands in no text
         _check(query, limit)
-        where = None
-        if source_ids is not None or tags is not None:
-            where = Filter(self._catalog.sources.ids_with(tenant, source_ids, tags))
-            if not where.source_ids:
-                return SearchResult((), _milliseconds_since(begun))
+        where = self._filter(tenant, source_ids, tags)
+        if where is not None and not where.source_ids:
+            return SearchResult((), _milliseconds_since(begun))
+        if mode is Mode.GLOBAL:
+            themes = [] if self._themes is None else self._themes.find(tenant, query, where=where)
+            return SearchResult(hits_of(themes, limit), _milliseconds_since(begun))
         names = tuple(self._lists) if mode is Mode.HYBRID else (mode.value,)
         depth = max(LEAST_DEPTH, DEPTH_PER_HIT * limit)
         asked = self._ask(names, tenant, query, depth, where)
@@ -112,6 +118,26 @@ class Search:
             asked = self._ask(names, tenant, query, DEEPER * depth, where)
             hits = self._show(tenant, asked.lists, limit)
         return SearchResult(hits, _milliseconds_since(begun), asked.degraded)
+
+    def themes(
+        self,
+        tenant: TenantId,
+        query: str,
+        *,
+        source_ids: Collection[SourceId] | None = None,
+        tags: Collection[str] | None = None,
+    ) -> list[Theme]:
+        """What Mode.GLOBAL finds, theme by theme. Raises InvalidInput, StoreUnavailable."""
+        _check(query, MAX_LIMIT)
+        where = self._filter(tenant, source_ids, tags)
+        if self._themes is None or (where is not None and not where.source_ids):
+            return []
+        return self._themes.find(tenant, query, where=where)
+
+    def _filter(self, tenant: TenantId, source_ids: Collection[SourceId] | None, tags: Collection[str] | None) -> Filter | None:
+        if source_ids is None and tags is None:
+            return None
+        return Filter(self._catalog.sources.ids_with(tenant, source_ids, tags))
 
     def _ask(self, names: Sequence[str], tenant: TenantId, query: str, depth: int, where: Filter | None) -> _Asked:
         """All lists at once: the model and the vector index work outside Python's lock, while SQL is read in this thread."""

@@ -19,6 +19,7 @@ from localmind.wiring.roles import is_set, value_of
 if TYPE_CHECKING:
     from localmind.blobs.port import Blobs
     from localmind.catalog.database import Database
+    from localmind.communities.port import EntityNetwork
     from localmind.embedding.port import Embedder
     from localmind.graph.port import Graph
     from localmind.ingest.store import Store
@@ -39,9 +40,10 @@ LATE_S = 2.0
 
 @dataclass(frozen=True)
 class Engines:
-    """store: the ports. names: what /health calls them; a server by its own name."""
+    """store: the ports. network: the graph as communities are found in it. names: what /health calls them; a server by its own name."""
 
     store: Store
+    network: EntityNetwork
     names: dict[str, str]
     probes: dict[str, Probe]
     batch_chunks: int
@@ -98,7 +100,7 @@ def build_engines(settings: Settings, embedder: Embedder) -> Engines:
     database = build_database(settings)
     catalog = Catalog(database)
     vectors = build_vectors(settings, embedder)
-    text, graph = _build_text_and_graph(settings, database)
+    text, graph, network = _build_text_and_graph(settings, database)
     store = Store(catalog, build_blobs(settings), vectors, text, graph)
     names = {
         "catalog": "postgresql" if is_set(settings, "database_url") else "catalog",
@@ -113,7 +115,7 @@ def build_engines(settings: Settings, embedder: Embedder) -> Engines:
         names["blobs"]: store.blobs.tenants,
     }
     batch = MILVUS_BATCH if settings.milvus_uri else EMBEDDED_BATCH
-    return Engines(store, names, probes, batch)
+    return Engines(store, network, names, probes, batch)
 
 
 def build_database(settings: Settings) -> Database:
@@ -165,13 +167,15 @@ def build_vectors(settings: Settings, embedder: Embedder) -> Vectors:
     )
 
 
-def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextIndex, Graph]:
+def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextIndex, Graph, EntityNetwork]:
     """Both in Neo4j, over one driver, or both in the catalog."""
     if not settings.neo4j_uri:
+        from localmind.communities.sql import SqlNetwork
         from localmind.graph.sql import SqlGraph
         from localmind.text.fts5 import Fts5Text
 
-        return Fts5Text(database), SqlGraph(database)
+        return Fts5Text(database), SqlGraph(database), SqlNetwork(database)
+    from localmind.communities.neo4j import Neo4jNetwork
     from localmind.graph.neo4j import Neo4jGraph
     from localmind.neo4j import Neo4jDriver
     from localmind.text.neo4j import Neo4jText
@@ -185,4 +189,4 @@ def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextI
         timeout_s=settings.neo4j_timeout_s,
         ca=_ca(settings) if "+s://" in settings.neo4j_uri else None,  # an authority of another server asks nothing of a plain bolt://
     )
-    return Neo4jText(driver), Neo4jGraph(driver)
+    return Neo4jText(driver), Neo4jGraph(driver), Neo4jNetwork(driver)

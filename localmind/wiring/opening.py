@@ -48,6 +48,8 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     if mind.role is not Role.DOOR:
         mind.pipeline.start(prepare)
         stack.callback(mind.pipeline.close)
+        mind.keeper.start(mind.catalog.sources.tenants())
+        stack.callback(mind.keeper.close)
     if not mind.catalog.database.is_sqlite:  # where others can't tell by the data directory's lock
         works = mind.role is not Role.DOOR
         presence = Presence(

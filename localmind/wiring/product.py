@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from localmind.catalog.catalog import Catalog
     from localmind.chat.conversations import Conversations
     from localmind.chat.service import Chat
+    from localmind.communities.keeper import Keeper
+    from localmind.communities.upkeep import Upkeep
     from localmind.embedding.port import Embedder, Tokenizer
     from localmind.extraction.port import Extractor, PaidExtractor
     from localmind.graph.port import Graph
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from localmind.ingest.reconcile import Maintenance
     from localmind.ingest.sources import Sources
     from localmind.ingest.store import Store
+    from localmind.llm.port import LLM
     from localmind.operations.health import Health, Probe
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
@@ -61,7 +64,9 @@ class LocalMind:
     health: Health
     maintenance: Maintenance
     pipeline: Pipeline
-    """Runs in this process but for Role.DOOR."""
+    """Runs in this process but for Role.DOOR, as the keeper does."""
+    communities: Upkeep
+    keeper: Keeper
     _opening: Callable[[LocalMind, ExitStack], None]
     _stack: ExitStack
 
@@ -93,6 +98,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
+    from localmind.retrieval.themes import Themes
 
     role = role or role_of(settings)
     check(settings, role)
@@ -108,7 +114,9 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         wake = pipeline.wake
     accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake)
     readers = Readers(settings)
-    search = Search(catalog, embedder, store.vectors, store.text, store.graph)
+    themes = Themes(catalog.communities, catalog.chunks, store.graph, embedder)
+    search = Search(catalog, embedder, store.vectors, store.text, store.graph, themes)
+    communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline)
     conversations = Conversations(catalog.database)
     version = refiner.version if refiner is not None else None
     return LocalMind(
@@ -128,8 +136,10 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         embedder=embedder,
         readers=readers,
         health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),
-        maintenance=Maintenance(store, embedder, keyphrases, llm_version=version, data_dir=settings.data_dir),
+        maintenance=Maintenance(store, embedder, keyphrases, llm_version=version, data_dir=settings.data_dir, on_remade=communities.remake),
         pipeline=pipeline,
+        communities=communities,
+        keeper=keeper,
         _opening=partial(open_product, prepare=_build_prepare(settings, store, accept, readers, tokenizer, pipeline), llm=llm),
         _stack=ExitStack(),
     )
@@ -173,6 +183,19 @@ def build_budget(settings: Settings, catalog: Catalog) -> Budget:
     limits = Limits(settings.llm_budget_tokens, settings.llm_budget_cost, settings.llm_budget_period)
     prices = Prices(settings.llm_price_input, settings.llm_price_output)
     return Budget(catalog.spending, limits, prices, model=settings.llm_model)
+
+
+def _build_communities(
+    settings: Settings, engines: Engines, embedder: Embedder, llm: LLM | None, pipeline: Pipeline
+) -> tuple[Upkeep, Keeper]:
+    from localmind.communities.keeper import Keeper
+    from localmind.communities.upkeep import Upkeep
+
+    store = engines.store
+    upkeep = Upkeep(store.catalog, store.graph, engines.network, embedder, llm, llm_concurrency=settings.llm_concurrency)
+    keeper = Keeper(upkeep, busy=pipeline.busy)
+    pipeline.on_change = keeper.changed
+    return upkeep, keeper
 
 
 def _build_prepare(settings: Settings, store: Store, accept: Accept, readers: Readers, tokenizer: Tokenizer, pipeline: Pipeline) -> Prepare:

@@ -6,9 +6,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from apps.backend.dependencies import Cursor, EntityIdPath, Limit, Mind, Tenant, entity_query
+from apps.backend.dependencies import CommunityIdPath, Cursor, EntityIdPath, Limit, Mind, Tenant, community_query, entity_query
 from apps.backend.schemas.common import Clean, Page, problems
-from apps.backend.schemas.graph import CypherIn, CypherOut, EntityOut, MentionOut, Mentions, NeighborOut, Neighbors, SubgraphOut
+from apps.backend.schemas.graph import (
+    CommunityOut,
+    CypherIn,
+    CypherOut,
+    EntityOut,
+    MentionOut,
+    Mentions,
+    NeighborOut,
+    Neighbors,
+    SubgraphOut,
+)
 from localmind.errors import NotFound
 from localmind.graph.port import SpeaksCypher
 from localmind.model import Entity, EntityId, TenantId
@@ -83,6 +93,27 @@ def get_subgraph(
     """Entities and the relations among them."""
     middle = None if center is None else _entity(mind, tenant, entity_query(center)).id
     return SubgraphOut.model_validate(mind.graph.subgraph(tenant, center=middle, limit=limit))
+
+
+@router.get("/communities", responses=problems())
+def list_communities(
+    mind: Mind,
+    tenant: Tenant,
+    level: Annotated[int | None, Query(ge=0, le=9, description="Only of this level; 0 is the coarsest.")] = None,
+    parent: Annotated[str | None, Query(description="Only those that lie in this one.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[CommunityOut]:
+    """Themes that were found in the graph, those mentioned most first."""
+    within = None if parent is None else community_query(parent)
+    found = mind.catalog.communities.page(tenant, level=level, parent=within, limit=limit, cursor=cursor)
+    return Page(items=[CommunityOut.model_validate(one) for one in found.items], next_cursor=found.next_cursor)
+
+
+@router.get("/communities/{community_id}", responses=problems(_404="No such community."))
+def get_community(mind: Mind, tenant: Tenant, community_id: CommunityIdPath) -> CommunityOut:
+    """One theme."""
+    return CommunityOut.model_validate(mind.catalog.communities.get(tenant, community_id))
 
 
 @cypher.post("/cypher", responses=problems(_400="A query that is wrong, would change something, or takes too long."))

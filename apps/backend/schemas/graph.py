@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from apps.backend.schemas.common import Filled, Reply, Request
+from apps.backend.schemas.common import Filled, Reply, Request, Time
 
 
 class EntityOut(Reply):
@@ -66,6 +66,58 @@ class Neighbors(Reply):
 class SubgraphOut(Reply):
     entities: list[EntityOut]
     relations: list[RelationOut]
+
+
+class CentralEntityOut(Reply):
+    """weight: how central it is, of the first 1."""
+
+    id: str
+    name: str
+    weight: float
+
+
+class QuoteOut(Reply):
+    """start:end of the chunk's text."""
+
+    chunk_id: str
+    start: int
+    end: int
+
+
+class CommunityOut(Reply):
+    """Entities that belong together: a theme. `sources`: what the summary stands on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "k5wq2m7xw3zz",
+                    "level": 0,
+                    "parent_id": None,
+                    "size": 12,
+                    "mentions": 31,
+                    "title": "Leek, Potato, Stock",
+                    "summary": "Leeks and potatoes simmer in stock for 20 minutes.",
+                    "entities": [{"id": "e5kq2m7xw3zz", "name": "Leek", "weight": 1.0}],
+                    "sources": [{"chunk_id": "c4n2k6qzj7aa", "start": 0, "end": 50}],
+                    "made_by": "",
+                    "updated_at": "2025-01-31T09:30:00.000Z",
+                }
+            ]
+        }
+    )
+
+    id: str
+    level: int = Field(description="0 is the coarsest; a finer one lies in its parent.")
+    parent_id: str | None
+    size: int = Field(description="Entities in it, those of finer communities too.")
+    mentions: int = Field(description="Of all its entities.")
+    title: str
+    summary: str
+    entities: list[CentralEntityOut] = Field(description="The most central, the first first.")
+    sources: list[QuoteOut]
+    made_by: str = Field(description="The LLM and prompt that wrote title and summary; empty without one.")
+    updated_at: Time
 
 
 class CypherIn(Request):

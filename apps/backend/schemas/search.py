@@ -36,7 +36,8 @@ class HitOut(Reply):
     source_id: str
     title: str
     text: str
-    page: int | None
+    page: int | None = Field(description="Where it begins.")
+    last_page: int | None = Field(description="Where it ends.")
     start: int
     end: int
     score: float
@@ -59,6 +60,7 @@ class SearchOut(Reply):
                             "title": "Soup",
                             "text": "Leeks, potatoes, stock. Simmer for 20 minutes.",
                             "page": None,
+                            "last_page": None,
                             "start": 0,
                             "end": 46,
                             "score": 0.0492,
@@ -88,7 +90,7 @@ class ChatIn(Request):
 
     message: Annotated[Filled, Field(max_length=10_000)]
     conversation_id: Id | None = None
-    mode: Mode = Mode.HYBRID
+    mode: Mode | None = Field(None, description="Without one: global for a question about the whole, else hybrid.")
     source_ids: SourceIds | None = None
     tags: SomeTags | None = None
 

@@ -1,0 +1,3 @@
+from tests.unit.ingest.conftest import desk, settings
+
+__all__ = ["desk", "settings"]
