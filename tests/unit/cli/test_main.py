@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -46,11 +46,12 @@ def test_help_loads_nothing_heavy_and_is_quick() -> None:
     code = f"import sys; import apps.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
     best = 60.0
     for _ in range(3):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        best = min(best, time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert told.stdout.strip() == "[]"
-    assert best < 0.4
+    assert best < 0.4, "seconds of CPU: others may be at work on this machine"
 
 
 def test_help_lists_every_command_and_the_exit_codes(localmind: Localmind) -> None:

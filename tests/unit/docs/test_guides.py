@@ -46,7 +46,7 @@ def test_every_command_that_a_guide_names_exists_with_its_options(guide: str) ->
     for line in re.findall(r"^(?:time )?localmind [^\n]+|`localmind [^`]+`", guide, flags=re.MULTILINE):
         name = re.search(r"localmind (\w+)", line)[1]  # type: ignore[index]
         assert name in commands, line
-        options = {option for parameter in commands[name].params for option in parameter.opts}
+        options = {option for parameter in commands[name].params for option in [*parameter.opts, *parameter.secondary_opts]}
         assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= options, line
 
 
