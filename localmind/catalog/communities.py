@@ -119,25 +119,6 @@ class CommunityTable:
             after = rows[-1].entity_id
             yield [Member(*row) for row in rows]
 
-    def members_of(self, tenant: TenantId, ids: Sequence[CommunityId], *, limit: int) -> list[EntityId]:
-        """Entities of these communities, those mentioned most first."""
-        query = sa.select(community_member.c.entity_id).where(
-            community_member.c.tenant == tenant, community_member.c.community_id.in_(list(ids))
-        )
-        with self._db.read() as connection:
-            ordered = query.order_by(community_member.c.mentions.desc(), community_member.c.entity_id).limit(limit)
-            return list(connection.execute(ordered).scalars())
-
-    def communities_of(self, tenant: TenantId, entities: Sequence[EntityId]) -> dict[EntityId, CommunityId]:
-        """The finest community of each that is in one."""
-        found: dict[EntityId, CommunityId] = {}
-        columns = community_member.c.entity_id, community_member.c.community_id
-        with self._db.read() as connection:
-            for batch in batched(entities):
-                query = sa.select(*columns).where(community_member.c.tenant == tenant, community_member.c.entity_id.in_(batch))
-                found |= {row.entity_id: row.community_id for row in connection.execute(query) if row.community_id is not None}
-        return found
-
     def version(self, tenant: TenantId) -> int:
         """Another one means that something changed; 0: never looked."""
         return self._state(tenant).version

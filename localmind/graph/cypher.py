@@ -69,6 +69,9 @@ ENTITY_PAGE = "MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions IS NOT N
 CLEAR_RELATIONS = """
 UNWIND $ids AS id MATCH (:Entity {tenant: $tenant, id: id})-[r:RELATED]-() WITH DISTINCT r LIMIT $limit
 DELETE r RETURN count(*) AS deleted"""
+# Derived from the entities, and of no use without them (localmind/communities/neo4j.py).
+CLEAR_COMMUNITIES = """
+MATCH (c:Community) WHERE c.tenant = $tenant WITH c LIMIT $limit DETACH DELETE c RETURN count(*) AS deleted"""
 CLEAR_ENTITIES = "UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) DETACH DELETE e"
 
 # --- Reading order ---------------------------------------------------------------------------------------------------

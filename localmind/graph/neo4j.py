@@ -113,6 +113,8 @@ class Neo4jGraph:
             while self._changed(cypher.CLEAR_RELATIONS, tenant=tenant, ids=ids_of, limit=LINKS_A_WRITE):
                 pass
             self._run(cypher.CLEAR_ENTITIES, tenant=tenant, ids=ids_of)
+        while self._changed(cypher.CLEAR_COMMUNITIES, tenant=tenant, limit=ENTITIES_A_CLEAR):
+            pass
 
     def _run(self, statement: str, **values: Any) -> None:
         self._driver.write(lambda tx: tx.run(statement, values).consume())
