@@ -184,13 +184,15 @@ def test_a_job_records_what_it_used_and_a_second_one_uses_nothing(with_settings,
 
 def test_equal_texts_are_asked_about_once(desk, llm_server):
     llm_server.always(notes)
+    hall = HALLS.split("# Hall 1\n")[0].strip()
 
-    accepted = desk.put(HALLS.split("# Hall 1\n")[0].strip())
-    begun = len(llm_server.requests)
-    desk.put(HALLS.split("# Hall 1\n")[0].strip(), name="copy.md", uri="file:///copy.md")
+    accepted = desk.put(f"{hall}\n\n" * 6)
+    desk.put(hall, name="copy.md", uri="file:///copy.md")
 
+    assert source_of(desk, accepted).chunks == 6
+    assert desk.end_of(accepted).usage["extracted"] == 1
     assert source_of(desk, accepted).status is SourceStatus.READY
-    assert len(llm_server.requests) == begun
+    assert len(llm_server.requests) == 1
 
 
 def test_a_budget_stops_the_model_and_not_the_document(with_settings, llm_server):
