@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -117,8 +118,10 @@ def test_a_slow_model_is_not_waited_for_and_after_three_times_not_asked(llm: Ope
     now = [100.0]
     parts = Decomposition(llm, timeout_s=0.2, clock=lambda: now[0])
     llm_server.always(Hang())
+    begun = time.monotonic()
     for _ in range(5):
         assert parts.parts_of(BORN).questions == ()
+    assert time.monotonic() - begun < 12  # it is 0.6 s of waiting; the model's own limit would make it 15
     assert len(llm_server.requests) == 3
 
     now[0] += decomposition.REST_S + 1

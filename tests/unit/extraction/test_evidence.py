@@ -30,7 +30,7 @@ def test_a_spelling_is_found_as_a_whole_word(spelling, found):
     assert spelling != "Ada" or start == 20
 
 
-@pytest.mark.parametrize("spelling", ["", " ", "A", "Babbage", "dam", ".*", "(MQ", "Queue people"])
+@pytest.mark.parametrize("spelling", ["", " ", "A", "Babbage", "dam", "mant", ".*", "(MQ", "Queue people"])
 def test_what_does_not_stand_there_has_no_place(spelling):
     found = place_of(TEXT, spelling)
 

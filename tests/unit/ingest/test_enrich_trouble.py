@@ -275,12 +275,14 @@ def test_a_server_that_asks_for_minutes_is_left_alone_for_them(with_settings, ll
 
 def test_a_stop_in_the_middle_leaves_the_job_for_the_next_start(desk, llm_server):
     gate = threading.Event()
-    llm_server.reply(*[notes] * 4)
     llm_server.always(lambda request: gate.wait(10) and notes(request))
     accepted = desk.mind.sources.add_texts(PERSONAL, [_text("Halls", HALLS)])[0]
-    llm_server.wait_for_requests(5)
+    llm_server.wait_for_requests(1)
     desk.mind.pipeline._stopping.set()
     gate.set()
+    while desk.mind.pipeline.enrich.jobs():
+        time.sleep(0.01)
+    assert len(llm_server.requests) == 4  # of the batch that was under way
 
     desk.restart()
 
@@ -296,8 +298,8 @@ def test_of_a_document_that_is_deleted_meanwhile_nothing_is_kept(desk, llm_serve
     llm_server.wait_for_requests(1)
 
     deleted = desk.mind.sources.delete(PERSONAL, accepted.source_id)
-    gate.set()
     desk.end_of(deleted)
+    gate.set()
     while desk.mind.pipeline.enrich.jobs():
         time.sleep(0.01)
 
