@@ -86,6 +86,8 @@ def test_there_is_a_call_for_each_line_of_the_contract(openapi: dict[str, Any]) 
         ("GET", f"{v1}/graph/entities/{{entity_id}}/mentions"),
         ("GET", f"{v1}/graph/path"),
         ("GET", f"{v1}/graph/subgraph"),
+        ("GET", f"{v1}/graph/communities"),
+        ("GET", f"{v1}/graph/communities/{{community_id}}"),
         ("POST", f"{v1}/maintenance/reconcile"),
         ("POST", f"{v1}/maintenance/rebuild"),
         ("GET", f"{v1}/stats"),
