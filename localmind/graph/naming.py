@@ -67,7 +67,7 @@ def _simplify(name: str) -> str:
     text = _words(text)
     if not any(map(str.isalnum, text)):
         return ""
-    return _singular(_without_article(text))
+    return singular(_without_article(text))
 
 
 def _words(text: str) -> str:
@@ -87,7 +87,7 @@ def _without_article(text: str) -> str:
     return _ARTICLE.sub("", text, count=1)
 
 
-def _singular(text: str) -> str:
+def singular(text: str) -> str:
     """Only where it is safe: the last word's plain -s, -es and -ies."""
     match = _PLURAL.search(text)
     if match and match[0] in _ACRONYMS:

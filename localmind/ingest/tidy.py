@@ -21,8 +21,9 @@ AGAIN_S = 60.0
 
 
 class Tidy:
-    def __init__(self, store: Store, *, is_resting: Callable[[], bool]) -> None:
-        self._store, self._is_resting = store, is_resting
+    def __init__(self, store: Store, *, is_resting: Callable[[], bool], settle: Callable[[], None] = lambda: None) -> None:
+        """settle: sees to names that writes left undecided."""
+        self._store, self._is_resting, self._settle = store, is_resting, settle
         self._rows: dict[TenantId, int] = {}
         self._tidied: dict[TenantId, float] = {}
         self._is_folded = False
@@ -57,6 +58,7 @@ class Tidy:
         for tenant, source in list(self._left):
             if self._store.sweep_if_idle(tenant, source):
                 self._left.discard((tenant, source))
+        self._settle()
         if is_resting and not self._is_folded:
             self._is_folded = True  # first: what is written meanwhile makes it false again
             if not self._store.catalog.database.fold():

@@ -3,7 +3,7 @@
     (:Document {tenant, id, title})
     (:Chunk {tenant, id, source_id, title, heading, text, page, ordinal, words, said, named}) -[:PART_OF]-> (:Document)
     (:Chunk) -[:NEXT]-> (:Chunk)                                  in reading order
-    (:Chunk) -[:MENTIONS {weight, description}]-> (:Entity {tenant, id, key, name, type, description, mentions})
+    (:Chunk) -[:MENTIONS {weight, description}]-> (:Entity {tenant, id, key, name, type, description, mentions, block})
     (:Entity) -[:RELATED {type, description, weight, chunks}]-> (:Entity)
 
 `words` is what the full-text index is given (localmind/text/words.py), `said` what a chunk says of relations, so that it can be
@@ -32,6 +32,7 @@ _MADE = (
     "CREATE CONSTRAINT chunk_id IF NOT EXISTS FOR (n:Chunk) REQUIRE (n.tenant, n.id) IS UNIQUE",
     "CREATE CONSTRAINT entity_id IF NOT EXISTS FOR (n:Entity) REQUIRE (n.tenant, n.id) IS UNIQUE",
     "CREATE INDEX entity_mentions IF NOT EXISTS FOR (n:Entity) ON (n.tenant, n.mentions)",
+    "CREATE INDEX entity_block IF NOT EXISTS FOR (n:Entity) ON (n.tenant, n.block)",
     # Words come ready made, so the analyzer only parts them. Not eventually consistent: a write is found on return.
     "CREATE FULLTEXT INDEX chunk_words IF NOT EXISTS FOR (n:Chunk) ON EACH [n.words, n.tenant, n.source_id]"
     " OPTIONS {indexConfig: {`fulltext.analyzer`: 'whitespace', `fulltext.eventually_consistent`: false}}",
