@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from localmind.graph.naming import singular
+from localmind.graph.naming import entity_key, singular
 
 BLOCK_CHARS = 64
 MOST_CHARS = 80
@@ -22,13 +22,19 @@ MOST_CHARS = 80
 SORTED_FROM = 5
 """A block of fewer consonants keeps their order: sorted ones would be met by chance."""
 
+LONG_LETTERS = 12
+"""Of names that only sound the same."""
+
+SAME_DOUBLED = 7
+"""Of a word in which a doubled letter tells nothing: Johnny is not Joni."""
+
 LEAST_LETTERS = 6
 """Of names that differ in a letter or in a space: "a part" is not "apart"."""
 
-# Forms of one class are written for each other.
+# Forms of one class are written for each other. "Co" and "Company" are none: Walt Disney is not the Walt Disney Company; nor is
+# KG, which earls have behind their names.
 _LEGAL_CLASSES = (
     "inc incorporated corp corporation",
-    "co company",
     "ltd limited",
     "gmbh mbh",
     "llc",
@@ -42,41 +48,21 @@ _LEGAL_CLASSES = (
     "spa",
     "bv",
     "nv",
-    "kg",
     "kgaa",
-    "oyj oy",
-    "ab",
+    "oyj",
     "pty",
     "pvt",
-    "kk",
 )
 _LEGAL = {form: forms.split()[0] for forms in _LEGAL_CLASSES for form in forms.split()}
-_ADDRESS = frozenset(["mr", "mrs", "ms", "dr", "prof", "professor", "sir", "dame", "herr", "frau", "monsieur", "madame", "senor", "senora"])
-_GENERATION = frozenset(
-    [
-        "jr",
-        "sr",
-        "junior",
-        "senior",
-        "elder",
-        "younger",
-        "ii",
-        "iii",
-        "iv",
-        "v",
-        "vi",
-        "vii",
-        "viii",
-        "ix",
-        "x",
-        "xi",
-        "xii",
-        "xiii",
-        "xiv",
-        "xv",
-        "xvi",
-    ]
-)
+_COMPANY = frozenset(("co", "company"))
+_ADDRESS = re.compile(r"(?:(?:Mr|Ms|Dr|Prof|Professor|Doctor|Herr)\.?\s+)+(?=\S+\s+\S)")
+_KNIGHT = re.compile(r"(?:Sir|Dame)\s+(?=\S+\s+\S)")
+_RANK_WORDS = "prince princess king queen emperor empress duke duchess count countess earl saint pope lady lord sir sultan"
+_RANKS = frozenset(_RANK_WORDS.split())
+_GENERATION_WORDS = """
+jr sr junior senior elder younger ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi
+"""
+_GENERATION = frozenset(_GENERATION_WORDS.split())
 _SHORT_WORDS = {
     "univ": "university",
     "dept": "department",
@@ -88,7 +74,10 @@ _SHORT_WORDS = {
     "mt": "mount",
 }
 
+_DROPPED_BEFORE = frozenset(("mr", "ms", "dr", "prof", "professor", "doctor", "herr", "sir", "dame"))
+_IDENTIFIER = re.compile(r"[_:()/@$]|\.\w")
 _SOUNDS = str.maketrans({"z": "s", "c": "k", "q": "k", "w": "v", "h": None, "y": None} | dict.fromkeys("aeiou"))
+_SOFT_C = re.compile(r"c(?=[eiy])")
 _TWICE = re.compile(r"(.)\1+")
 _LATIN = re.compile(r"[a-z]+")
 _FOLDS = (  # British to American, at a word's end or inside it
@@ -128,76 +117,119 @@ def block_of(key: str) -> str:
     """
     if len(key) > MOST_CHARS:
         return ""
-    words = [singular(_SHORT_WORDS.get(word, word)) for word in _core(key)]
+    words = key.split()
+    while len(words) > 1 and words[0] in _DROPPED_BEFORE:
+        words = words[1:]
+    while len(words) > 1 and (words[-1] in _LEGAL or words[-1] in _COMPANY):
+        words = words[:-1]
+    words = [singular(word) for word in _full(words)]
     digits = "".join(sorted(word for word in words if any(map(str.isdigit, word))))
     letters = "".join(word for word in words if not any(map(str.isdigit, word)))
     if letters.isascii():
-        sounds = _TWICE.sub(r"\1", letters.replace("ph", "f").replace("ck", "k").translate(_SOUNDS))
+        sounds = _TWICE.sub(r"\1", _SOFT_C.sub("s", letters.replace("ph", "f").replace("ck", "k")).translate(_SOUNDS))
         letters = letters if len(sounds) < 3 else "".join(sorted(sounds)) if len(sounds) >= SORTED_FROM else sounds
     return f"{letters}{digits}"[:BLOCK_CHARS]
 
 
 def compare(one: Named, other: Named) -> Likeness:
     """Of two names with different keys. Symmetric."""
-    first, second = one.key.split(), other.key.split()
-    if len(one.key) > MOST_CHARS or len(other.key) > MOST_CHARS or _marks(first) != _marks(second):
+    if len(one.key) > MOST_CHARS or len(other.key) > MOST_CHARS or _marks(one.key.split()) != _marks(other.key.split()):
         return Likeness.DIFFERENT
-    legal = _legal_of(one.key), _legal_of(other.key)
-    if legal[0] and legal[1] and legal[0] != legal[1]:
+    left, right = _undressed(one.name), _undressed(other.name)
+    if left.legal and right.legal and left.legal != right.legal:
         return Likeness.DIFFERENT
-    left, right = ([_SHORT_WORDS.get(word, word) for word in _core(key)] for key in (one.key, other.key))
-    if left == right:
-        return _differently_dressed(one, other, left)
-    if "".join(left) == "".join(right):
-        return Likeness.SAME if len("".join(left)) >= LEAST_LETTERS else Likeness.MAYBE
-    if len(left) == len(right) and [singular(word) for word in left] == [singular(word) for word in right]:
+    if left.words == right.words:
+        return _differently_dressed(one, other, left, right)
+    if left.words[:-1] == right.words or right.words[:-1] == left.words:
+        return Likeness.MAYBE if {left.words[-1], right.words[-1]} & _COMPANY else Likeness.DIFFERENT
+    if "".join(left.words) == "".join(right.words):
+        return _differently_spaced(one, other)
+    if len(left.words) == len(right.words) and [singular(word) for word in left.words] == [singular(word) for word in right.words]:
         return Likeness.SAME if _is_term(one) and _is_term(other) else Likeness.MAYBE
-    if _inverted(one.name) == right or _inverted(other.name) == left:
+    if _inverted(one.name) == right.words or _inverted(other.name) == left.words or _transliterated(one, other):
         return Likeness.SAME
-    if _transliterated(one, other):
-        return Likeness.SAME
-    if [_folded(word) for word in left] == [_folded(word) for word in right]:
+    if [_folded(word) for word in left.words] == [_folded(word) for word in right.words]:
         return Likeness.SAME if _is_term(one) and _is_term(other) else Likeness.MAYBE
-    if min(len(one.key), len(other.key)) >= LEAST_LETTERS + 1 and _is_slip("".join(left), "".join(right)):
+    if _sound_the_same(left.words, right.words):
+        return Likeness.SAME
+    if min(len(one.key), len(other.key)) >= LEAST_LETTERS + 1 and _is_slip("".join(left.words), "".join(right.words)):
         return Likeness.MAYBE
     return Likeness.DIFFERENT
 
 
-def _differently_dressed(one: Named, other: Named, core: list[str]) -> Likeness:
-    """Names that differ in a legal form or a form of address."""
-    if len(core) > 1:
-        return Likeness.SAME
-    if not core or _is_addressed(one.key) or _is_addressed(other.key):  # "Dr. Smith" is one of many
+class _Undressed(NamedTuple):
+    """words: of the key of what is left of a name. legal: the classes of its legal forms."""
+
+    words: list[str]
+    legal: tuple[str, ...]
+    is_knighted: bool
+
+
+@lru_cache(maxsize=20_000)
+def _undressed(name: str) -> _Undressed:
+    """Without forms of address and legal forms, which begin with a capital: an "American company" is not American Inc."""
+    rest = _ADDRESS.sub("", name.strip())
+    plain = _KNIGHT.sub("", rest)
+    words = plain.split()
+    legal: list[str] = []
+    while len(words) > 1 and _is_written_large(words[-1]) and (form := _LEGAL.get(words[-1].strip(".,()").replace(".", "").lower())):
+        legal.insert(0, form)
+        words = words[:-1]
+        if words[-1] in ("&", "and"):
+            words = words[:-1]
+    key = entity_key(" ".join(words).rstrip(","))
+    return _Undressed(_full(key.split()) or [""], tuple(legal), plain != rest)
+
+
+def _is_written_large(word: str) -> bool:
+    """Two letters wholly: "Sa" is Saturday."""
+    return word.isupper() or (word[:1].isupper() and len(word) > 2)
+
+
+def _full(words: list[str]) -> list[str]:
+    return [_SHORT_WORDS.get(word, word) for word in words]
+
+
+def _differently_dressed(one: Named, other: Named, left: _Undressed, right: _Undressed) -> Likeness:
+    """Names that differ in a legal form, a form of address, or a word's short form."""
+    if left.is_knighted != right.is_knighted:  # one of many of that name
         return Likeness.MAYBE
-    bare = one if one.key == core[0] else other
+    if len(left.words) > 1 or (left.legal and right.legal):
+        return Likeness.SAME
+    if not left.legal and not right.legal:
+        return Likeness.MAYBE
+    bare = one if not left.legal else other
     # An apple is no company, and "Jackson" may be anybody.
     if not bare.name[:1].isupper() or bare.type in ("person", "place", "concept", "event"):
         return Likeness.MAYBE
     return Likeness.SAME
 
 
-def _core(key: str) -> list[str]:
-    words = key.split()
-    while len(words) > 1 and words[0] in _ADDRESS:
-        words = words[1:]
-    return _without_legal(words)
+def _differently_spaced(one: Named, other: Named) -> Likeness:
+    """"Web site" and "website", "Red Hat" and "RedHat"; but Georgetown is not George Town, and get_source() not a "get source"."""
+    joined = [re.sub(r"[\s\-‐-―]+", "", named.name) for named in (one, other)]
+    if any(_IDENTIFIER.search(named.name) for named in (one, other)) or min(map(len, joined)) < LEAST_LETTERS:
+        return Likeness.MAYBE
+    is_plain = all(map(_is_term, (one, other))) and joined[0][:1].isupper() == joined[1][:1].isupper()
+    is_camel = joined[0] == joined[1] and any(map(str.isupper, joined[0][1:])) and not joined[0].isupper()
+    return Likeness.SAME if is_plain or is_camel else Likeness.MAYBE
 
 
-def _without_legal(words: list[str]) -> list[str]:
-    end = len(words)
-    while end > 1 and (words[end - 1] in _LEGAL or (words[end - 1] == "and" and end < len(words))):
-        end -= 1
-    return words[:end]
+def _sound_the_same(left: list[str], right: list[str]) -> bool:
+    """Elisabeth and Elizabeth, Nicolaus and Nikolaus, in names long enough to be nobody else's."""
+    letters = min(len("".join(left)), len("".join(right)))
+    if len(left) != len(right) or len(left) < 2 or letters < LONG_LETTERS or left[0] in _RANKS:
+        return False
+    return [_sound(word) for word in left] == [_sound(word) for word in right]
 
 
-@lru_cache(maxsize=10_000)
-def _legal_of(key: str) -> tuple[str, ...]:
-    words = key.split()
-    return tuple(_LEGAL[word] for word in words[len(_without_legal(words)) :] if word in _LEGAL)
-
-
-def _is_addressed(key: str) -> bool:
-    return key.split()[0] in _ADDRESS
+@lru_cache(maxsize=20_000)
+def _sound(word: str) -> str:
+    if not word.isascii() or len(word) < 4:
+        return word
+    sound = _SOFT_C.sub("s", word.replace("ph", "f").replace("ck", "k")).replace("c", "k").replace("z", "s").replace("y", "i")
+    sound = sound[0] + sound[1:].replace("h", "")
+    return _TWICE.sub(r"\1", sound) if len(word) >= SAME_DOUBLED else sound
 
 
 def _marks(words: list[str]) -> list[str]:
@@ -213,13 +245,11 @@ def _marks(words: list[str]) -> list[str]:
 
 def _is_term(named: Named) -> bool:
     """Written small: a word for a kind of thing, of which spelling is a matter of taste."""
-    return not any(map(str.isupper, named.name[1:])) and named.type in ("concept", "technology")
+    return not any(map(str.isupper, named.name[1:])) and named.type == "concept"
 
 
 def _inverted(name: str) -> list[str]:
     """ "Smith, John" as the words of "John Smith"; [] for anything else."""
-    from localmind.graph.naming import entity_key
-
     parts = name.split(",")
     if len(parts) != 2 or len(parts[0].split()) > 2 or len(parts[1].split()) > 2 or not parts[1].strip()[:1].isupper():
         return []

@@ -25,6 +25,7 @@ windows news series species sales goods customs arms means times always perhaps 
 adams andrews brooks banks burns collins daniels edwards evans fields gates gibbs hopkins jacobs james jones marks matthews myers
 nichols parks parsons perkins peters phillips richards rivers roberts rogers saunders simmons simons stephens stevens summers
 walters waters watkins wells williams woods mars
+https ftps smtps imaps ldaps corps
 """
 _NO_PLURALS = frozenset(_NOT_PLURAL.split())
 _ACRONYMS = frozenset({"apis", "guis", "clis"})
