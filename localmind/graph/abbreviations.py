@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 MOST_SHORT_CHARS = 10
@@ -14,10 +15,15 @@ MOST_DEFINITIONS = 50
 """Of one chunk: a table of abbreviations is read, a page of noise is not."""
 
 MOST_OF_A_WORD = 3
+MOST_CHARS_BEFORE = 300
+MOST_CLAUSES = 4
 
 _SHORT = r"[^\W\d_][\w&/.-]{0,8}\w"
 _AFTER = re.compile(rf"[\"'“”‘’`]?\s?[(\[][\"'“‘`]?({_SHORT})[\"'”’`]?(?:[)\]]|[,;] )")
 _BEFORE = re.compile(rf"(?<![\w-])({_SHORT}) [(]([^\W\d_][^()\n]{{5,80}})[)]")
+_ABBREVIATED = re.compile(rf"\b(?:abbreviated|shortened)(?:\s(?:to|as))?(?:\sthe)?\s[\"'“‘`*]?({_SHORT})")
+_STANDS_FOR = re.compile(rf"(?<![\w-])({_SHORT})[\"'”’`*]?\s(?:stands for|is short for|is an abbreviation of)\s(?:the\s)?")
+_CLAUSE = re.compile(r"[,.;:!?()\[\]{}|<>]|\n\s*\n")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _END = re.compile(r"[.;:!?()\[\]{}|<>*#`\"“”]|\n\s*\n|\s['‘]|'\s")
 _PLACE = re.compile(r"\s(?:of|in|for)\s(?:the\s)?[A-Z][^\W\d_]+$")
@@ -36,11 +42,8 @@ def definitions(text: str) -> list[Definition]:
     """Each once, in the text's order. The long form as the text has it, its white space made one."""
     found: dict[Definition, None] = {}
     if "(" in text or "[" in text:
-        for each in (*_long_first(text), *_short_first(text)):
-            found.setdefault(each)
-            if len(found) == MOST_DEFINITIONS:
-                break
-    return list(found)
+        found |= dict.fromkeys((*_long_first(text), *_short_first(text)))
+    return list(found | dict.fromkeys(_told(text)))[:MOST_DEFINITIONS]
 
 
 def _long_first(text: str) -> Iterator[Definition]:
@@ -63,6 +66,27 @@ def _short_first(text: str) -> Iterator[Definition]:
         long = " ".join(match[2].split(",")[0].split(";")[0].strip(" \"'“”‘’`*_").split())
         if abbreviates(match[1], long):
             yield Definition(match[1], long)
+
+
+def _told(text: str) -> Iterator[Definition]:
+    """In so many words: "abbreviated to MQ", "MQ stands for Message Queue"."""
+    for match in _ABBREVIATED.finditer(text):
+        if match[1].islower():
+            continue
+        for clause in reversed(_CLAUSE.split(text[max(0, match.start() - MOST_CHARS_BEFORE) : match.start()])[-MOST_CLAUSES:]):
+            words = list(_WORD.finditer(clause))[-MOST_WORDS_BEFORE:]
+            longs = [" ".join(clause[word.start() :].split()) for word in reversed(words)]
+            found = next((long for long in longs if abbreviates(match[1], long, strictly=True)), None)
+            if found:
+                yield Definition(match[1], found)
+                break
+    for match in _STANDS_FOR.finditer(text):
+        after = _CLAUSE.split(text[match.end() : match.end() + MOST_LONG_CHARS])[0]
+        ends = [word.end() for word in list(_WORD.finditer(after))[:MOST_WORDS_BEFORE]]
+        longs = [" ".join(after[:end].strip(" \"'“”‘’`*_").split()) for end in ends]
+        found = next((long for long in longs if abbreviates(match[1], long, strictly=True)), None)
+        if found and not match[1].islower():
+            yield Definition(match[1], found)
 
 
 def abbreviates(short: str, long: str, *, strictly: bool = False) -> bool:
@@ -91,23 +115,26 @@ def _words(long: str) -> list[str]:
 
 def _spells(letters: list[str], words: list[str], *, strictly: bool) -> bool:
     """Every word but small ones gives one letter or more, the first of them its own first (or second, of words in ex-)."""
-    if not words:
-        return not letters
-    rest = words[1:]
-    word = words[0].removeprefix("-")
-    if (word in _SMALL or (word != words[0] and not strictly)) and _spells(letters, rest, strictly=strictly):
-        return True
-    if not letters:
+
+    @cache
+    def fits(at: int, place: int) -> bool:
+        """Whether the letters from `at` on are those of the words from `place` on."""
+        if place == len(words):
+            return at == len(letters)
+        word = words[place].removeprefix("-")
+        if (word in _SMALL or (word != words[place] and not strictly)) and fits(at, place + 1):
+            return True
+        if at == len(letters):
+            return False
+        found = 0 if word[0] == letters[at] else 1 if word[:2] == "ex" and letters[at] == "x" else -1
+        if found < 0:
+            return word == "and" and letters[at] == "n" and fits(at + 1, place + 1)
+        for taken in range(1, MOST_OF_A_WORD + 1):
+            if fits(at + taken, place + 1):
+                return True
+            found = -1 if strictly or at + taken == len(letters) else word.find(letters[at + taken], found + 1)
+            if found < 0:
+                return False
         return False
-    start = 0 if word[0] == letters[0] else 1 if word[:2] == "ex" and letters[0] == "x" else -1
-    if start < 0:
-        return word == "and" and letters[0] == "n" and _spells(letters[1:], rest, strictly=strictly)
-    at, taken = start, 1
-    while not _spells(letters[taken:], rest, strictly=strictly):
-        if strictly or taken == min(len(letters), MOST_OF_A_WORD):
-            return False
-        at = word.find(letters[taken], at + 1)
-        if at < 0:
-            return False
-        taken += 1
-    return True
+
+    return fits(0, 0)

@@ -25,6 +25,12 @@ SORTED_FROM = 5
 LONG_LETTERS = 12
 """Of names that only sound the same."""
 
+HEARD_LETTERS = 5
+"""Of a word that only sounds the same: Marc is not Mark."""
+
+LONG_WORD = 8
+"""In which two letters changed over are a slip."""
+
 SAME_DOUBLED = 7
 """Of a word in which a doubled letter tells nothing: Johnny is not Joni."""
 
@@ -42,10 +48,8 @@ _LEGAL_CLASSES = (
     "plc",
     "ag",
     "sa",
-    "sas",
     "sarl",
     "srl",
-    "spa",
     "bv",
     "nv",
     "kgaa",
@@ -149,8 +153,8 @@ def compare(one: Named, other: Named) -> Likeness:
     if _inverted(one.name) == right.words or _inverted(other.name) == left.words or _transliterated(one, other):
         return Likeness.SAME
     if [_folded(word) for word in left.words] == [_folded(word) for word in right.words]:
-        return Likeness.SAME if _is_term(one) and _is_term(other) else Likeness.MAYBE
-    if _sound_the_same(left.words, right.words):
+        return Likeness.SAME if (_is_term(one) and _is_term(other)) or _is_long(left.words, right.words) else Likeness.MAYBE
+    if _sound_the_same(left.words, right.words) or _is_changed_over(left.words, right.words):
         return Likeness.SAME
     if min(len(one.key), len(other.key)) >= LEAST_LETTERS + 1 and _is_slip("".join(left.words), "".join(right.words)):
         return Likeness.MAYBE
@@ -199,14 +203,12 @@ def _differently_dressed(one: Named, other: Named, left: _Undressed, right: _Und
     if not left.legal and not right.legal:
         return Likeness.MAYBE
     bare = one if not left.legal else other
-    # An apple is no company, and "Jackson" may be anybody.
-    if not bare.name[:1].isupper() or bare.type in ("person", "place", "concept", "event"):
-        return Likeness.MAYBE
-    return Likeness.SAME
+    # An apple is no company, and "Jackson" may be anybody: a word alone has to look like a company's, or be told by its neighbours.
+    return Likeness.SAME if bare.name.isupper() or bare.type in ("organisation", "technology", "product") else Likeness.MAYBE
 
 
 def _differently_spaced(one: Named, other: Named) -> Likeness:
-    """"Web site" and "website", "Red Hat" and "RedHat"; but Georgetown is not George Town, and get_source() not a "get source"."""
+    """ "Web site" and "website", "Red Hat" and "RedHat"; but Georgetown is not George Town, and get_source() not a "get source"."""
     joined = [re.sub(r"[\s\-‐-―]+", "", named.name) for named in (one, other)]
     if any(_IDENTIFIER.search(named.name) for named in (one, other)) or min(map(len, joined)) < LEAST_LETTERS:
         return Likeness.MAYBE
@@ -217,10 +219,27 @@ def _differently_spaced(one: Named, other: Named) -> Likeness:
 
 def _sound_the_same(left: list[str], right: list[str]) -> bool:
     """Elisabeth and Elizabeth, Nicolaus and Nikolaus, in names long enough to be nobody else's."""
-    letters = min(len("".join(left)), len("".join(right)))
-    if len(left) != len(right) or len(left) < 2 or letters < LONG_LETTERS or left[0] in _RANKS:
+    if not _is_long(left, right) or any(a != b and min(len(a), len(b)) < HEARD_LETTERS for a, b in zip(left, right, strict=True)):
         return False
     return [_sound(word) for word in left] == [_sound(word) for word in right]
+
+
+def _is_long(left: list[str], right: list[str]) -> bool:
+    """So long that a difference that can't be heard makes no other name of it. "Prince Henry" is one of many."""
+    letters = min(len("".join(left)), len("".join(right)))
+    return len(left) == len(right) and len(left) > 1 and letters >= LONG_LETTERS and left[0] not in _RANKS
+
+
+def _is_changed_over(left: list[str], right: list[str]) -> bool:
+    """Two neighbours changed over inside a long word: "Consoritum". At a word's end that makes names: Cristina, Cristian."""
+    if len(left) != len(right):
+        return False
+    different = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
+    if len(different) != 1 or len(different[0][0]) != len(different[0][1]) or len(different[0][0]) < LONG_WORD:
+        return False
+    one, other = different[0]
+    places = [at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    return len(places) == 2 and 0 < places[0] == places[1] - 1 < len(one) - 3 and sorted(one) == sorted(other)
 
 
 @lru_cache(maxsize=20_000)

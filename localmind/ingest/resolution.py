@@ -16,6 +16,7 @@ from localmind.catalog.chunks import batched
 from localmind.errors import InvalidInput, LLMUnavailable, NotFound
 from localmind.extraction.lexicon import lexicon
 from localmind.graph.aliases import ABBREVIATION, PERSON, Alias, Key, Meant, Merge
+from localmind.graph.condensing import Condensed, condense
 from localmind.graph.likeness import Likeness, Named, block_of, compare
 from localmind.graph.merging import Canonical, entity_id, key_of
 from localmind.ingest.extractions import Extractions
@@ -35,6 +36,9 @@ CHUNKS_A_CALL = 2_000
 CHUNKS_A_WRITE = 200
 
 ALIASES_CHECKED = 1_000
+
+STATEMENTS_READ = 50
+"""Of an entity, the longest, out of which its description is made."""
 
 EVERY_MENTION = 2**31 - 1
 
@@ -101,6 +105,10 @@ class Resolution:
     def aliases(self, tenant: TenantId, entity: Entity, *, limit: int = 100) -> list[Alias]:
         """Its other names that documents use."""
         return self._aliases.in_use(tenant, key_of(entity.name), limit=limit)
+
+    def described(self, tenant: TenantId, entity: Entity) -> list[Condensed]:
+        """What documents say of it under all its names, each sentence once, with where it stands."""
+        return condense(self._graph.statements(tenant, entity.id, limit=STATEMENTS_READ))
 
     # --- after writes and deletes
 
