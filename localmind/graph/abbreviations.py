@@ -73,7 +73,8 @@ def _told(text: str) -> Iterator[Definition]:
     for match in _ABBREVIATED.finditer(text):
         if match[1].islower():
             continue
-        for clause in reversed(_CLAUSE.split(text[max(0, match.start() - MOST_CHARS_BEFORE) : match.start()])[-MOST_CLAUSES:]):
+        clauses = filter(str.strip, _CLAUSE.split(text[max(0, match.start() - MOST_CHARS_BEFORE) : match.start()]))
+        for clause in reversed(list(clauses)[-MOST_CLAUSES:]):
             words = list(_WORD.finditer(clause))[-MOST_WORDS_BEFORE:]
             longs = [" ".join(clause[word.start() :].split()) for word in reversed(words)]
             found = next((long for long in longs if abbreviates(match[1], long, strictly=True)), None)

@@ -145,7 +145,9 @@ def compare(one: Named, other: Named) -> Likeness:
     if left.words == right.words:
         return _differently_dressed(one, other, left, right)
     if left.words[:-1] == right.words or right.words[:-1] == left.words:
-        return Likeness.MAYBE if {left.words[-1], right.words[-1]} & _COMPANY else Likeness.DIFFERENT
+        longer = one if len(left.words) > len(right.words) else other
+        is_company = entity_key(longer.name.split()[-1]) in _COMPANY and longer.name.split()[-1][:1].isupper()
+        return Likeness.MAYBE if is_company else Likeness.DIFFERENT
     if "".join(left.words) == "".join(right.words):
         return _differently_spaced(one, other)
     if len(left.words) == len(right.words) and [singular(word) for word in left.words] == [singular(word) for word in right.words]:

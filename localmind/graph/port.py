@@ -45,7 +45,8 @@ class Subgraph(NamedTuple):
 
 
 class Graph(Protocol):
-    """Entities are merged over chunks and sources by `entity_key(name)` (graph/naming.py); an entity goes with its last mention.
+    """Entities are merged over chunks and sources by `entity_key(name)` (graph/naming.py), and by what a write is told that names
+    mean (graph/aliases.py); an entity goes with its last mention.
 
     An index: the catalog can rebuild it. Every call may raise StoreUnavailable.
     in_catalog: writes and deletes join the catalog's transaction, which has the chunks already, and still. Elsewhere they come

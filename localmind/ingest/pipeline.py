@@ -80,6 +80,8 @@ class Pipeline:
         """Takes a document on after it appeared, where there is an LLM."""
         self.resolution: Resolution | None = None
         """Sees to names after documents came or went."""
+        self._replaced: set[TenantId] = set()
+        """Tenants of which an old version went: a rest is time enough to see what only that said."""
         self._jobs, self._changes, self._lease_s, self._readers = store.catalog.jobs, changes, lease_s, readers
         self._failures, self._batch_chunks = failures, batch_chunks
         self.owner = random_id()
@@ -340,7 +342,7 @@ class Pipeline:
         has_leftovers = self._store.has_leftovers(work)
         if has_leftovers:
             self._store.clear_leftovers(work.job.tenant, work.revision.source_id, work.job.version)
-            self._settle([work.job.tenant], taken_back=True)
+            self._replaced.add(work.job.tenant)
         if self.enrich is not None:
             self.enrich.submit(work.job)
         elif has_leftovers:
@@ -361,8 +363,11 @@ class Pipeline:
                 _log_fault("resolve", error)
 
     def _settle_all(self) -> None:
-        if self.resolution is not None:
-            self.resolution.settle_all()
+        if self.resolution is None:
+            return
+        while self._replaced:
+            self.resolution.taken_back(self._replaced.pop())
+        self.resolution.settle_all()
 
     # --- beside
 

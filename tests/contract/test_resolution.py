@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def _read(text: str) -> Extraction:
             kind, _, description = rest.partition(": ")
             names.append(name)
             entities.append(ExtractedEntity(name, kind or "name", description))
-        relations += [ExtractedRelation(one, two, "related", f"{one} with {two}") for one, two in zip(names, names[1:], strict=False)]
+        relations += [ExtractedRelation(one, two, "related", f"{one} with {two}") for one, two in pairwise(names)]
     return Extraction(tuple(entities), tuple(relations))
 
 
