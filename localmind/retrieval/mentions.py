@@ -14,7 +14,6 @@ from localmind.ids import text_hash
 from localmind.ingest.enrich import unpack
 from localmind.model import Entity, ExtractedEntity, Mention, TenantId, page_at
 
-
 NAMES_TRIED = 20
 
 
