@@ -49,7 +49,7 @@ class Naming:
         if not said:
             return
         look = self.look(tenant, said)
-        self.before(tenant, said, look)
+        self.before(tenant, said, look, called=called)
         with self._db.write():
             self.within(tenant, said, look, called=called)
 
@@ -68,10 +68,10 @@ class Naming:
         doubtful |= self._alike(tenant, {key: name for key, name in spelled.items() if key not in names})
         return Look(names, keys, meant, frozenset(doubtful))
 
-    def before(self, tenant: TenantId, said: Sequence[ChunkExtraction], look: Look) -> None:
+    def before(self, tenant: TenantId, said: Sequence[ChunkExtraction], look: Look, *, called: Mapping[Key, str] | None = None) -> None:
         """Into a graph outside the catalog, before the rows are committed."""
         if not self._graph.in_catalog:
-            self._graph.write(tenant, said, look.names)
+            self._graph.write(tenant, said, _with_called(look.names, called))
 
     def within(self, tenant: TenantId, said: Sequence[ChunkExtraction], look: Look, *, called: Mapping[Key, str] | None = None) -> None:
         """In the transaction that has the chunks' rows: into a graph that commits with it, and what is noted of them.
@@ -79,10 +79,9 @@ class Naming:
         A merge that was recorded since the look is followed: into a graph outside, by another write.
         """
         self.aliases.share(tenant)
-        names = dict(self.aliases.meanings(tenant, look.keys))
-        back = {key: Canonical(key, name) for key, name in (called or {}).items() if key not in names}
-        if self._graph.in_catalog or names != look.names or back:
-            self._graph.write(tenant, said, names | back)
+        names = self.aliases.meanings(tenant, look.keys)
+        if self._graph.in_catalog or names != look.names:
+            self._graph.write(tenant, said, _with_called(names, called))
         self.aliases.note(tenant, {each.chunk_id: _noted(each, look, names) for each in said}, doubtful=look.doubtful)
 
     def _alike(self, tenant: TenantId, spelled: Mapping[Key, _Name]) -> set[Key]:
@@ -145,6 +144,11 @@ def _noted(each: ChunkExtraction, look: Look, names: Names) -> Noted:
     spelled = {key: names[key].key for key in keys if key in names}
     spelled |= {root: root for root in set(spelled.values()) & keys}
     return Noted(spelled, look.meant.get(each.chunk_id, ()))
+
+
+def _with_called(names: Names, called: Mapping[Key, str] | None) -> Names:
+    """A key that means itself again goes by the name that it had."""
+    return {key: Canonical(key, name) for key, name in (called or {}).items()} | dict(names)
 
 
 def _root(key: Key, names: Names) -> Key:

@@ -58,8 +58,8 @@ class Tidy:
         for tenant, source in list(self._left):
             if self._store.sweep_if_idle(tenant, source):
                 self._left.discard((tenant, source))
-        self._settle()
         if is_resting and not self._is_folded:
             self._is_folded = True  # first: what is written meanwhile makes it false again
             if not self._store.catalog.database.fold():
                 self._is_folded = False
+        self._settle()

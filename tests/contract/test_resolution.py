@@ -390,10 +390,10 @@ def test_what_names_leave_open_is_told_by_their_neighbours(desk: Desk) -> None:
 
 
 def test_an_llm_is_asked_once_about_what_nothing_else_tells(desk: Desk) -> None:
-    desk.judge.same_names = {frozenset(("Royal Ministry of Defence", "Royal Ministry of Defense"))}
-    desk.put("a", "Royal Ministry of Defence; Ada", "Hansen Brothers Label; Tor")
-    desk.put("b", "Royal Ministry of Defense; Bergen", "Hansen Brothers Lebel; Oslo")
-    assert desk.id_of("Royal Ministry of Defence") == desk.id_of("Royal Ministry of Defense")
+    desk.judge.same_names = {frozenset(("Royal Kubernetes Lathe", "Royal Kubernets Lathe"))}
+    desk.put("a", "Royal Kubernetes Lathe; Ada", "Hansen Brothers Label; Tor")
+    desk.put("b", "Royal Kubernets Lathe; Bergen", "Hansen Brothers Lebel; Oslo")
+    assert desk.id_of("Royal Kubernetes Lathe") == desk.id_of("Royal Kubernets Lathe")
     assert desk.id_of("Hansen Brothers Label") != desk.id_of("Hansen Brothers Lebel")
     asked = len(desk.judge.asked)
     assert asked == 2
