@@ -31,6 +31,7 @@ POOL = 10
 """PostgreSQL: connections that a process keeps."""
 
 HOLD = sa.text("SELECT pg_advisory_xact_lock(:key)")
+SHARE = sa.text("SELECT pg_advisory_xact_lock_shared(:key)")
 
 Insert = sqlite_dialect.Insert | postgresql_dialect.Insert
 
@@ -88,12 +89,19 @@ class Database:
 
         SQLite's writers queue anyway. Take it before anything else: two holders of several names must not wait for each other.
         """
+        self._lock(HOLD, name)
+
+    def share(self, name: str) -> None:
+        """Inside write(): nobody holds that name until the transaction's end; any number share it."""
+        self._lock(SHARE, name)
+
+    def _lock(self, statement: sa.TextClause, name: str) -> None:
         connection = self._current.get()
         if connection is None:
-            raise RuntimeError("hold() stands inside write()")
+            raise RuntimeError("hold() and share() stand inside write()")
         if not self.is_sqlite:
             key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-            connection.execute(HOLD, {"key": key})
+            connection.execute(statement, {"key": key})
 
     def insert(self, table: sa.Table) -> Insert:
         """An INSERT that can be told what to do on a conflict."""

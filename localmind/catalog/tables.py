@@ -134,7 +134,9 @@ entity = sa.Table(
     sa.Column("type", sa.String(64), nullable=False),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("mentions", sa.Integer, nullable=False),
+    sa.Column("block", sa.String(64), nullable=False, server_default=""),  # names that may be spellings of one thing share it
 )
+sa.Index("entity_by_block", entity.c.tenant, entity.c.block)
 # Also what a list sorts and searches by, so that neither reads the rows that it does not show.
 sa.Index("entity_by_mentions", entity.c.tenant, entity.c.mentions.desc(), entity.c.key)
 
@@ -218,6 +220,66 @@ community_state = sa.Table(
     sa.Column("moved", sa.Integer, nullable=False),  # entities that changed since all communities were last found anew
     sa.Column("owner", sa.String(64)),
     sa.Column("lease_until", Time, nullable=False),
+)
+
+alias = sa.Table(  # a name that means the same as another: a forest of merges; see localmind/graph/aliases.py
+    "alias",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),  # entity_key of the name
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("into_key", sa.Text, nullable=False),  # what it was merged into
+    sa.Column("root_key", sa.Text, nullable=False),  # what that is part of by now: the entity's key
+    sa.Column("root_name", sa.Text, nullable=False),
+    sa.Column("why", sa.String(16), nullable=False),  # abbreviation, name, context, llm, person
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("by", sa.String(64), nullable=False),  # machine, or a person
+    sa.Column("at", Time, nullable=False),
+)
+sa.Index("alias_by_root", alias.c.tenant, alias.c.root_key)
+
+apart = sa.Table(  # two names that are not to be merged, the lesser first
+    "apart",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("other", sa.Text, primary_key=True),
+    sa.Column("by", sa.String(64), nullable=False),
+    sa.Column("at", Time, nullable=False),
+)
+sa.Index("apart_by_other", apart.c.tenant, apart.c.other)
+
+spelling = sa.Table(  # chunks that name an entity by an alias, so that a split finds them
+    "spelling",
+    metadata,
+    sa.Column("chunk_pk", BigKey, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("root_key", sa.Text, nullable=False),  # what the graph was told it is
+    sqlite_with_rowid=False,
+)
+sa.Index("spelling_by_key", spelling.c.tenant, spelling.c.key)
+
+definition = sa.Table(  # chunks that say what an abbreviation stands for
+    "definition",
+    metadata,
+    sa.Column("chunk_pk", BigKey, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("into_key", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("into_name", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("definition_by_key", definition.c.tenant, definition.c.key)
+
+unsettled = sa.Table(  # names that are to be looked at: merged, parted, or written anew where they stand
+    "unsettled",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text),  # of an entity that comes back
+    sa.Column("marks", sa.Integer, nullable=False),  # how often: a mark set while the name was being looked at stays
 )
 
 job = sa.Table(

@@ -15,7 +15,7 @@ LOCK_ENTITIES = "UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) SE
 UPSERT_ENTITIES = """
 UNWIND $entities AS row MERGE (e:Entity {tenant: $tenant, id: row.id})
 ON CREATE SET e += row
-ON MATCH SET e.mentions = e.mentions + row.mentions,
+ON MATCH SET e.mentions = e.mentions + row.mentions, e.block = row.block,
     e.type = CASE WHEN e.type = $any_type THEN row.type ELSE e.type END,
     e.description = CASE WHEN size(row.description) > size(e.description) THEN row.description ELSE e.description END"""
 UPSERT_RELATIONS = """
@@ -96,6 +96,15 @@ RETURN e{_ENTITY} AS found, e.key AS key ORDER BY e.tenant DESC, e.mentions DESC
 MOST_MENTIONED = """
 MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0
 RETURN e.id AS id, e.mentions AS mentions ORDER BY e.tenant DESC, e.mentions DESC, e.key LIMIT $limit"""
+ALIKE = f"""
+UNWIND $blocks AS block
+CALL (block) {{
+    MATCH (e:Entity {{tenant: $tenant, block: block}}) RETURN e ORDER BY e.mentions DESC, e.key LIMIT $limit
+}}
+RETURN block, e{_ENTITY} AS e"""
+STATEMENTS = """
+MATCH (:Entity {tenant: $tenant, id: $entity})<-[m:MENTIONS]-(c:Chunk) WHERE m.description IS NOT NULL
+RETURN c.id AS id, c.source_id AS source, m.description AS description ORDER BY size(description) DESC, id LIMIT $limit"""
 COUNT_ENTITIES = "MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0 RETURN count(e) AS count"
 COUNT_ENTITIES_OF_SOURCES = """
 UNWIND $sources AS source MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(:Chunk)-[:MENTIONS]->(e:Entity)

@@ -37,17 +37,29 @@ class RelationKey(NamedTuple):
     type: str
 
 
+class Canonical(NamedTuple):
+    """What a name means by the merges that are on record: the key of the entity, and the name it goes by."""
+
+    key: str
+    name: str
+
+
+Names = Mapping[str, Canonical]
+"""By the key of the spelling. What it lacks means itself."""
+
+
 @dataclass(slots=True)
 class MergedEntity:
     names: Counter[str] = field(default_factory=Counter)
+    called: str = ""
     type: str = ANY_TYPE
     description: str = ""
     chunks: int = 0
 
     @property
     def name(self) -> str:
-        """The spelling met most often, of those the first."""
-        return self.names.most_common(1)[0][0]
+        """The one on record, or the spelling met most often, of those the first."""
+        return self.called or self.names.most_common(1)[0][0]
 
 
 @dataclass(slots=True)
@@ -81,15 +93,17 @@ def longer(first: str, second: str) -> str:
     return second if len(second) > len(first) else first
 
 
-def merge(extractions: Mapping[ChunkId, Extraction]) -> Merged:
+def merge(extractions: Mapping[ChunkId, Extraction], names: Names | None = None) -> Merged:
     """Entities under one key are one, relations between the same ends of the same type are one, of a chunk and over chunks.
 
     A name without a letter or digit is no entity; a relation to itself, or to a name that the chunk's entities lack, is none.
+    Of an entity's type only mentions under its own key tell: so it is what it was when an alias is split off again.
     """
+    names = names or {}
     merged = Merged({}, {}, {}, {})
     for chunk_id, extraction in extractions.items():
-        mentions = _add_entities(merged.entities, extraction)
-        evidence = _add_relations(merged.relations, extraction.relations, mentions)
+        mentions = _add_entities(merged.entities, extraction, names)
+        evidence = _add_relations(merged.relations, extraction.relations, mentions, names)
         if mentions:
             merged.mentions[chunk_id] = mentions
         if evidence:
@@ -97,18 +111,22 @@ def merge(extractions: Mapping[ChunkId, Extraction]) -> Merged:
     return merged
 
 
-def _add_entities(entities: dict[str, MergedEntity], extraction: Extraction) -> dict[str, Said]:
+def _add_entities(entities: dict[str, MergedEntity], extraction: Extraction, names: Names) -> dict[str, Said]:
     mentions: dict[str, Said] = {}
     for found in extraction.entities:
-        key = key_of(found.name)
-        if not key:
+        spelled = key_of(found.name)
+        if not spelled:
             continue
+        meant = names.get(spelled)
+        key = meant.key if meant else spelled
         said = mentions.get(key)
         entity = entities.get(key)
         if entity is None:
             entity = entities[key] = MergedEntity()
         entity.names[found.name.strip()] += 1
-        if entity.type == ANY_TYPE and found.type:
+        if meant:
+            entity.called = meant.name
+        if key == spelled and entity.type == ANY_TYPE and found.type:
             entity.type = found.type[:TYPE_CHARS]
         if said is None:
             entity.chunks += 1
@@ -120,11 +138,11 @@ def _add_entities(entities: dict[str, MergedEntity], extraction: Extraction) -> 
 
 
 def _add_relations(
-    relations: dict[RelationKey, MergedRelation], found: Iterable[ExtractedRelation], mentions: Mapping[str, Said]
+    relations: dict[RelationKey, MergedRelation], found: Iterable[ExtractedRelation], mentions: Mapping[str, Said], names: Names
 ) -> dict[RelationKey, Said]:
     evidence: dict[RelationKey, Said] = {}
     for item in found:
-        source, target = key_of(item.source), key_of(item.target)
+        source, target = (names[key].key if key in names else key for key in (key_of(item.source), key_of(item.target)))
         if source == target or source not in mentions or target not in mentions:
             continue
         kind = item.type[:TYPE_CHARS] or SYMMETRIC

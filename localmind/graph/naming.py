@@ -25,6 +25,7 @@ windows news series species sales goods customs arms means times always perhaps 
 adams andrews brooks banks burns collins daniels edwards evans fields gates gibbs hopkins jacobs james jones marks matthews myers
 nichols parks parsons perkins peters phillips richards rivers roberts rogers saunders simmons simons stephens stevens summers
 walters waters watkins wells williams woods mars
+https ftps smtps imaps ldaps corps
 """
 _NO_PLURALS = frozenset(_NOT_PLURAL.split())
 _ACRONYMS = frozenset({"apis", "guis", "clis"})
@@ -67,7 +68,7 @@ def _simplify(name: str) -> str:
     text = _words(text)
     if not any(map(str.isalnum, text)):
         return ""
-    return _singular(_without_article(text))
+    return singular(_without_article(text))
 
 
 def _words(text: str) -> str:
@@ -87,7 +88,7 @@ def _without_article(text: str) -> str:
     return _ARTICLE.sub("", text, count=1)
 
 
-def _singular(text: str) -> str:
+def singular(text: str) -> str:
     """Only where it is safe: the last word's plain -s, -es and -ies."""
     match = _PLURAL.search(text)
     if match and match[0] in _ACRONYMS:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from localmind.catalog import cursors
 from localmind.graph import cypher
-from localmind.graph.linking import linked
-from localmind.graph.merging import key_of
+from localmind.graph.linking import Meanings, as_written, linked
+from localmind.graph.merging import Names, key_of
 from localmind.graph.neo4j_writing import replace, spoken, take_back
-from localmind.graph.port import ChunkExtraction, Neighbor, Subgraph
+from localmind.graph.port import Alike, ChunkExtraction, Neighbor, Statement, Subgraph
 from localmind.graph.rings import around
 from localmind.graph.scoring import damped, plan
 from localmind.ids import is_id
@@ -53,8 +53,8 @@ class Neo4jGraph:
 
     in_catalog: ClassVar[bool] = False
 
-    def __init__(self, driver: Neo4jDriver) -> None:
-        self._driver = driver
+    def __init__(self, driver: Neo4jDriver, meanings: Meanings = as_written) -> None:
+        self._driver, self._meanings = driver, meanings
 
     def open(self) -> None:
         self._driver.open()
@@ -64,11 +64,11 @@ class Neo4jGraph:
 
     # --- writing
 
-    def write(self, tenant: TenantId, said: Sequence[ChunkExtraction]) -> None:
+    def write(self, tenant: TenantId, said: Sequence[ChunkExtraction], names: Names | None = None) -> None:
         last = list({each.chunk_id: each for each in said}.values())
         for at in range(0, len(last), CHUNKS_A_WRITE):
             batch = last[at : at + CHUNKS_A_WRITE]
-            self._driver.write(lambda tx: replace(tx, tenant, batch))  # noqa: B023 - runs before the next round
+            self._driver.write(lambda tx: replace(tx, tenant, batch, names))  # noqa: B023 - runs before the next round
 
     def arrange(self, tenant: TenantId, orders: Mapping[SourceId, Sequence[ChunkId]]) -> None:
         """Draws NEXT anew. A kill in between leaves a chain with a gap, which the next arrangement closes."""
@@ -142,7 +142,16 @@ class Neo4jGraph:
         return [found[id_] for id_ in ids if id_ in found]
 
     def link(self, tenant: TenantId, names: Sequence[str]) -> Mapping[str, Entity]:
-        return linked(self, tenant, names)
+        return linked(self, tenant, names, self._meanings)
+
+    def alike(self, tenant: TenantId, blocks: Sequence[str], *, limit: int) -> list[Alike]:
+        asked = sorted({block for block in blocks if block})
+        rows = self._driver.rows(cypher.ALIKE, tenant=tenant, blocks=asked, limit=limit) if asked else ()
+        return [Alike(row["block"], _entity(row["e"])) for row in rows]
+
+    def statements(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[Statement]:
+        rows = self._driver.rows(cypher.STATEMENTS, tenant=tenant, entity=entity, limit=limit)
+        return [Statement(ChunkKey(ChunkId(row["id"]), SourceId(row["source"])), row["description"]) for row in rows]
 
     def count_entities(self, tenant: TenantId) -> int:
         return int(self._driver.rows(cypher.COUNT_ENTITIES, tenant=tenant)[0]["count"])

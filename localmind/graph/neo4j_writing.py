@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from localmind.graph import cypher
-from localmind.graph.merging import ANY_TYPE, Merged, Said, entity_id, merge
+from localmind.graph.likeness import block_of
+from localmind.graph.merging import ANY_TYPE, Merged, Names, Said, entity_id, merge
 from localmind.graph.port import ChunkExtraction
 from localmind.model import ChunkId, ExtractedEntity, ExtractedRelation, Extraction, TenantId
 from localmind.neo4j.chunks import prune, put
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 
 
-def replace(tx: ManagedTransaction, tenant: TenantId, said: Sequence[ChunkExtraction]) -> None:
+def replace(tx: ManagedTransaction, tenant: TenantId, said: Sequence[ChunkExtraction], names: Names | None = None) -> None:
     """What these chunks say, in place of what they said."""
     sources = {each.chunk_id: each.source_id for each in said}
-    merged = merge({each.chunk_id: each.extraction for each in said})
+    merged = merge({each.chunk_id: each.extraction for each in said}, names)
     speaking = [{"id": id_, "source_id": sources[id_]} for id_ in merged.mentions]
     if speaking:
         put(tx, tenant, dict.fromkeys(sources[id_] for id_ in merged.mentions), speaking)
@@ -124,6 +125,7 @@ def _entities(tenant: TenantId, merged: Merged) -> Rows:
             "type": each.type,
             "description": each.description,
             "mentions": each.chunks,
+            "block": block_of(key),
         }
         for key, each in merged.entities.items()
     ]

@@ -5,15 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+from localmind.graph.merging import Names
 from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 
 
 class ChunkExtraction(NamedTuple):
-    """What one chunk of a source says."""
+    """What one chunk of a source says. text: where abbreviations that it defines are looked for; no graph keeps it."""
 
     source_id: SourceId
     chunk_id: ChunkId
     extraction: Extraction
+    text: str = ""
+
+
+class Alike(NamedTuple):
+    """An entity of a block: its name may be another spelling of what else is in the block."""
+
+    block: str
+    entity: Entity
+
+
+class Statement(NamedTuple):
+    """What one chunk says of an entity."""
+
+    chunk: ChunkKey
+    text: str
 
 
 class Neighbor(NamedTuple):
@@ -29,7 +45,8 @@ class Subgraph(NamedTuple):
 
 
 class Graph(Protocol):
-    """Entities are merged over chunks and sources by `entity_key(name)` (graph/naming.py); an entity goes with its last mention.
+    """Entities are merged over chunks and sources by `entity_key(name)` (graph/naming.py), and by what a write is told that names
+    mean (graph/aliases.py); an entity goes with its last mention.
 
     An index: the catalog can rebuild it. Every call may raise StoreUnavailable.
     in_catalog: writes and deletes join the catalog's transaction, which has the chunks already, and still. Elsewhere they come
@@ -42,8 +59,8 @@ class Graph(Protocol):
 
     def close(self) -> None: ...
 
-    def write(self, tenant: TenantId, said: Sequence[ChunkExtraction]) -> None:
-        """Replace what these chunks, of any sources, say."""
+    def write(self, tenant: TenantId, said: Sequence[ChunkExtraction], names: Names | None = None) -> None:
+        """Replace what these chunks, of any sources, say. names: what spellings mean that were merged into others."""
 
     def arrange(self, tenant: TenantId, orders: Mapping[SourceId, Sequence[ChunkId]]) -> None:
         """Each source's chunks in reading order, before they appear; nothing to do where the catalog has the order."""
@@ -61,7 +78,16 @@ class Graph(Protocol):
         """Those that are there, in the order asked."""
 
     def link(self, tenant: TenantId, names: Sequence[str]) -> Mapping[str, Entity]:
-        """The entity of each name that is known, by entity_key: how a query's words find the graph. One round trip."""
+        """The entity of each name that is known, by entity_key, or by what that was merged into: how a query's words find the graph.
+
+        A round trip to the aliases, and one to the entities.
+        """
+
+    def alike(self, tenant: TenantId, blocks: Sequence[str], *, limit: int) -> list[Alike]:
+        """Entities of these blocks (graph/likeness.py), at most `limit` of each, the most mentioned first; one look-up."""
+
+    def statements(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[Statement]:
+        """What chunks say of the entity, longest first, equally long ones by chunk."""
 
     def neighbors(self, tenant: TenantId, ids: Sequence[EntityId], *, limit: int) -> list[Neighbor]:
         """At most `limit` neighbours of the entities taken together, heaviest relation first; relations within ids left out."""

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from localmind.catalog import cursors
 from localmind.catalog.database import Database
 from localmind.graph import statements as sql
-from localmind.graph.linking import linked
-from localmind.graph.merging import Merged, RelationKey, Said, entity_id, key_of, merge
+from localmind.graph.likeness import block_of
+from localmind.graph.linking import Meanings, as_written, linked
+from localmind.graph.merging import Merged, Names, RelationKey, Said, entity_id, key_of, merge
 from localmind.graph.paths import shortest_path
-from localmind.graph.port import ChunkExtraction, Neighbor, Subgraph
+from localmind.graph.port import Alike, ChunkExtraction, Neighbor, Statement, Subgraph
 from localmind.graph.rings import around
 from localmind.graph.scoring import damped, plan
 from localmind.ids import is_id
@@ -68,8 +69,8 @@ class SqlGraph:
 
     in_catalog: ClassVar[bool] = True
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, meanings: Meanings = as_written) -> None:
+        self._db, self._meanings = database, meanings
 
     def open(self) -> None:
         """The catalog opens the database."""
@@ -79,7 +80,7 @@ class SqlGraph:
 
     # --- writing
 
-    def write(self, tenant: TenantId, said: Sequence[ChunkExtraction]) -> None:
+    def write(self, tenant: TenantId, said: Sequence[ChunkExtraction], names: Names | None = None) -> None:
         """Chunks that the catalog does not have are passed over."""
         if not said:
             return
@@ -90,7 +91,7 @@ class SqlGraph:
             spoke = [row.chunk_pk for row in self._all(connection, sql.CHUNKS_THAT_SPOKE, chunks=list(chunk_pks.values()))]
             if spoke:
                 self._take_back(connection, spoke)
-            merged = merge({key: value for key, value in extractions.items() if key in chunk_pks})
+            merged = merge({key: value for key, value in extractions.items() if key in chunk_pks}, names)
             entity_pks = self._write_entities(connection, tenant, merged)
             relation_pks = self._write_relations(connection, tenant, merged, entity_pks)
             self._insert(connection, sql.INSERT_MENTIONS, _rows(merged.mentions, chunk_pks, entity_pks))
@@ -110,6 +111,7 @@ class SqlGraph:
                 "type": found.type,
                 "description": found.description,
                 "mentions": found.chunks,
+                "block": block_of(key),
             }
             for id_, key in sorted(keys.items())
             for found in (merged.entities[key],)
@@ -205,7 +207,16 @@ class SqlGraph:
         return [found[id_] for id_ in ids if id_ in found]
 
     def link(self, tenant: TenantId, names: Sequence[str]) -> Mapping[str, Entity]:
-        return linked(self, tenant, names)
+        return linked(self, tenant, names, self._meanings)
+
+    def alike(self, tenant: TenantId, blocks: Sequence[str], *, limit: int) -> list[Alike]:
+        asked = [block for block in dict.fromkeys(blocks) if block]
+        rows = self._read(sql.ALIKE, tenant=tenant, blocks=asked, limit=limit) if asked else ()
+        return [Alike(row.block, _entity(row)) for row in rows]
+
+    def statements(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[Statement]:
+        rows = self._read(sql.STATEMENTS, tenant=tenant, entity=entity, limit=limit)
+        return [Statement(ChunkKey(ChunkId(row.id), SourceId(row.source_id)), row.description) for row in rows]
 
     def count_entities(self, tenant: TenantId) -> int:
         return int(self._read(sql.COUNT_ENTITIES, tenant=tenant)[0][0])

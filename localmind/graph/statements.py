@@ -57,6 +57,7 @@ def upsert_entities(is_sqlite: bool) -> Any:  # noqa: FBT001 - the cache's key
             "mentions": entity.c.mentions + new.mentions,
             "type": sa.case((entity.c.type == ANY_TYPE, new.type), else_=entity.c.type),
             "description": _longer(entity.c.description, new.description),
+            "block": new.block,  # entities of before blocks were
         },
     ).returning(entity.c.id, entity.c.pk)
 
@@ -123,6 +124,15 @@ WHERE tenant = :tenant AND mentions <= :mentions AND (mentions < :mentions OR ke
 ORDER BY mentions DESC, key LIMIT :limit"""
 MOST_MENTIONED = "SELECT pk FROM entity WHERE tenant = :tenant ORDER BY mentions DESC, key LIMIT :limit"
 
+ALIKE = """
+SELECT block, id, name, type, description, mentions FROM (
+    SELECT e.block, e.id, e.name, e.type, e.description, e.mentions,
+        ROW_NUMBER() OVER (PARTITION BY e.block ORDER BY e.mentions DESC, e.key) AS place
+    FROM TEXTS(:blocks) AS asked CROSS JOIN entity AS e WHERE e.tenant = :tenant AND e.block = asked.value) AS found
+WHERE place <= :limit ORDER BY block, place"""
+STATEMENTS = """
+SELECT c.id, c.source_id, m.description FROM entity AS e JOIN mention AS m ON m.entity_pk = e.pk JOIN chunk AS c ON c.pk = m.chunk_pk
+WHERE e.tenant = :tenant AND e.id = :entity AND m.description IS NOT NULL ORDER BY length(m.description) DESC, m.chunk_pk LIMIT :limit"""
 COUNT_ENTITIES = "SELECT COUNT(*) FROM entity WHERE tenant = :tenant"
 COUNT_ENTITIES_OF_SOURCES = """
 SELECT c.source_id, COUNT(DISTINCT m.entity_pk) AS entities

@@ -133,11 +133,12 @@ class Enrich:
         while lacking and run.stopped is None:
             found |= self._ask(run, lacking)
         written = [
-            ChunkExtraction(chunk.source_id, chunk.id, found[key]) for chunk, key in zip(chunks, hashes, strict=True) if key in found
+            ChunkExtraction(chunk.source_id, chunk.id, found[key], chunk.text)
+            for chunk, key in zip(chunks, hashes, strict=True)
+            if key in found
         ]
         self._confirm(run.job)
-        with self._store.transaction_of(self._store.graph):
-            self._store.graph.write(tenant, written)
+        self._store.naming.write(tenant, written)
         run.done += len(chunks)
         run.lacking += len(chunks) - len(written)
 

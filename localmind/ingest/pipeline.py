@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -28,6 +28,7 @@ from localmind.ingest.active import Active, Batch
 from localmind.ingest.enrich import Enrich
 from localmind.ingest.events import Changes
 from localmind.ingest.failures import Failures
+from localmind.ingest.resolution import Resolution
 from localmind.ingest.store import LeaseLost, Store, Written
 from localmind.ingest.tidy import Tidy
 from localmind.ingest.work import Work
@@ -77,6 +78,10 @@ class Pipeline:
         self._store, self._embedder, self._extractor = store, embedder, extractor
         self.enrich: Enrich | None = None
         """Takes a document on after it appeared, where there is an LLM."""
+        self.resolution: Resolution | None = None
+        """Sees to names after documents came or went."""
+        self._replaced: set[TenantId] = set()
+        """Tenants of which an old version went: a rest is time enough to see what only that said."""
         self._jobs, self._changes, self._lease_s, self._readers = store.catalog.jobs, changes, lease_s, readers
         self._failures, self._batch_chunks = failures, batch_chunks
         self.owner = random_id()
@@ -96,7 +101,7 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
         self.on_change: Callable[[TenantId], None] = lambda _: None
         """Told which tenant's documents came or went."""
-        self._tidy = Tidy(store, is_resting=lambda: not self._preparing and not self._active.jobs())
+        self._tidy = Tidy(store, is_resting=lambda: not self._preparing and not self._active.jobs(), settle=self._settle_all)
 
     # --- life
 
@@ -232,6 +237,7 @@ class Pipeline:
             self._tidy.changed(tenant, len(sources))
             self.on_change(tenant)
             self._outages.over()
+            self._settle([tenant], taken_back=True)
         finally:
             for job in jobs:
                 self._preparing.pop(job.id, None)
@@ -286,6 +292,8 @@ class Pipeline:
                 with self._writing:
                     for work in ending:
                         self._leave(work)
+            else:
+                self._settle({work.job.tenant for work in batch.works()})
             self._changes.announce(work.job.id for work in batch.works())
 
     def _write_patiently(self, batch: Batch, ending: list[Work]) -> None:
@@ -342,11 +350,32 @@ class Pipeline:
         has_leftovers = self._store.has_leftovers(work)
         if has_leftovers:
             self._store.clear_leftovers(work.job.tenant, work.revision.source_id, work.job.version)
+            self._replaced.add(work.job.tenant)
         if self.enrich is not None:
             self.enrich.submit(work.job)
         elif has_leftovers:
             self._jobs.finish([work.job], JobStatus.SUCCEEDED)
         metrics.ingestion_duration_seconds.labels(work.revision.kind).observe(time.time() - work.job.created_at.timestamp())
+
+    def _settle(self, tenants: Iterable[TenantId], *, taken_back: bool = False) -> None:
+        """See to names that the documents brought or took along. What fails stays marked for a rest."""
+        if self.resolution is None:
+            return
+        for tenant in tenants:
+            try:
+                if taken_back:
+                    self.resolution.taken_back(tenant)
+                else:
+                    self.resolution.settle(tenant)
+            except Exception as error:
+                _log_fault("resolve", error)
+
+    def _settle_all(self) -> None:
+        if self.resolution is None:
+            return
+        while self._replaced:
+            self.resolution.taken_back(self._replaced.pop())
+        self.resolution.settle_all()
 
     # --- beside
 

@@ -11,13 +11,13 @@ from localmind.catalog.chunks import BATCH, batched
 from localmind.chunking import embedding_text
 from localmind.embedding.port import Embedder
 from localmind.errors import Conflict
-from localmind.extraction.port import Extractor, Passage
+from localmind.graph.merging import entity_id
 from localmind.graph.port import ChunkExtraction, Graph
-from localmind.ids import text_hash
 from localmind.ingest.accept import UNFETCHED
-from localmind.ingest.enrich import unpack
+from localmind.ingest.extractions import Extractions
+from localmind.ingest.resolution import Resolution
 from localmind.ingest.store import Store
-from localmind.model import Chunk, ChunkId, ChunkKey, EntityId, Extraction, JobStatus, SourceId, TenantId
+from localmind.model import Chunk, ChunkId, ChunkKey, EntityId, JobStatus, SourceId, TenantId
 from localmind.operations.reports import Finding, RebuildReport, ReconcileReport, Stats
 from localmind.text.port import TextIndex, TitledChunk
 from localmind.vectors.port import Vectors
@@ -30,20 +30,18 @@ Progress = Callable[[int, int], None]
 
 
 class Maintenance:
-    """extractor: the one without an LLM; llm_version: whose cached extractions take its place where there are any."""
-
     def __init__(
         self,
         store: Store,
         embedder: Embedder,
-        extractor: Extractor,
+        extractions: Extractions,
+        resolution: Resolution,
         *,
-        llm_version: str | None,
         data_dir: Path,
         on_remade: Callable[[TenantId], object] = lambda _: None,
     ) -> None:
         """on_remade: called with each tenant whose graph was made anew."""
-        self._store, self._embedder, self._extractor, self._llm_version = store, embedder, extractor, llm_version
+        self._store, self._embedder, self._extractions, self._resolution = store, embedder, extractions, resolution
         self._data_dir, self._on_remade = data_dir, on_remade
         self._catalog = store.catalog
 
@@ -82,6 +80,7 @@ class Maintenance:
         for name in self._indexes():
             yield from self._check_index(name, tenant, chunks, busy, checked, fix=fix)
         yield from self._check_counts(tenant, fix=fix)
+        yield from self._check_names(tenant, fix=fix)
         yield from self._check_rows(tenant, chunks, sources, busy, fix=fix)
         yield from self._check_blobs(tenant, checked, fix=fix)
 
@@ -150,10 +149,17 @@ class Maintenance:
         speakers = {chunk for entity in entities for chunk in graph.mentions(tenant, entity, limit=EVERY_MENTION)}
         self._mend("graph", tenant, [], sorted(self._catalog.chunks.present(tenant, speakers)))
 
+    def _check_names(self, tenant: TenantId, *, fix: bool) -> Iterator[Finding]:
+        """Names that stand in the graph otherwise than the merges on record say."""
+        wrong = self._resolution.wrong(tenant)
+        if wrong and fix:
+            self._resolution.mend(tenant, wrong)
+        yield from (Finding("graph", "name_misplaced", tenant, entity_id(tenant, key), fixed=fix) for key in wrong)
+
     def _with_entities(self, tenant: TenantId, ids: list[ChunkId]) -> Iterator[ChunkId]:
         """Those of the chunks in which the extractor finds something."""
         for batch in self._chunks(tenant, ids):
-            for (chunk, _), found in zip(batch, self._extractions(tenant, batch), strict=True):
+            for (chunk, _), found in zip(batch, self._extractions.of(tenant, batch), strict=True):
                 if found.entities:
                     yield chunk.id
 
@@ -210,6 +216,7 @@ class Maintenance:
                 done += len(batch)
                 on_progress(done, total)
             if "graph" in names:
+                self._resolution.settle(tenant, chunks=None)
                 self._arrange(tenant, self._catalog.sources.ids(tenant))
             self._store.vectors.optimize(tenant)
             if "vectors" in names:
@@ -225,6 +232,8 @@ class Maintenance:
         index = self._store.text if name == "text" else self._store.graph
         with self._store.transaction_of(index):
             index.clear(tenant)
+            if index is self._store.graph:
+                self._store.naming.aliases.clear(tenant)
 
     def _arrange(self, tenant: TenantId, sources: set[SourceId]) -> None:
         """Draw the reading order where the graph keeps one of its own."""
@@ -260,19 +269,8 @@ class Maintenance:
             with self._store.transaction_of(self._store.text):
                 self._store.text.write(tenant, [TitledChunk(title, chunk) for chunk, title in batch])
         else:
-            found = zip(batch, self._extractions(tenant, batch), strict=True)
-            entries = [ChunkExtraction(chunk.source_id, chunk.id, each) for (chunk, _), each in found]
-            with self._store.transaction_of(self._store.graph):
-                self._store.graph.write(tenant, entries)
-
-    def _extractions(self, tenant: TenantId, batch: list[tuple[Chunk, str]]) -> list[Extraction]:
-        results = self._extractor.extract([Passage(title, chunk.heading, chunk.text) for chunk, title in batch])
-        found = [result.extraction for result in results]
-        if self._llm_version is None:
-            return found
-        hashes = [text_hash(chunk.text) for chunk, _ in batch]
-        cached = self._catalog.sources.extractions(tenant, self._llm_version, hashes)
-        return [unpack(cached[key]) if key in cached else each for key, each in zip(hashes, found, strict=True)]
+            found = zip(batch, self._extractions.of(tenant, batch), strict=True)
+            self._store.naming.write(tenant, [ChunkExtraction(chunk.source_id, chunk.id, each, chunk.text) for (chunk, _), each in found])
 
 
 def _size(folder: Path, name: str) -> int:

@@ -20,6 +20,7 @@ from localmind.catalog.catalog import Catalog
 from localmind.catalog.chunks import batched
 from localmind.graph.port import ChunkExtraction, Graph
 from localmind.ids import text_hash
+from localmind.ingest.naming import Look, Naming
 from localmind.ingest.work import Work
 from localmind.model import BlobKey, Chunk, ChunkId, ChunkKey, Extraction, Job, JobId, JobStatus, SourceId, TenantId
 from localmind.text.port import TextIndex, TitledChunk
@@ -80,6 +81,7 @@ class Store:
     def __init__(self, catalog: Catalog, blobs: Blobs, vectors: Vectors, text: TextIndex, graph: Graph) -> None:
         self.catalog, self.blobs, self.vectors, self.text, self.graph = catalog, blobs, vectors, text, graph
         self.gate = Gate()
+        self.naming = Naming(catalog.database, graph)
 
     # --- forward
 
@@ -103,21 +105,25 @@ class Store:
         by_tenant: dict[TenantId, list[int]] = defaultdict(list)
         for at, item in enumerate(items):
             by_tenant[item.work.job.tenant].append(at)
+        looks: dict[TenantId, Look] = {}
         for tenant, places in by_tenant.items():
             assert vectors is not None
             batch = [items[at] for at in places]
-            self._write_outside(tenant, batch, vectors[places] if len(places) < len(items) else vectors, again=again)
+            looks[tenant] = self.naming.look(tenant, _said(batch))
+            self._write_outside(tenant, batch, vectors[places] if len(places) < len(items) else vectors, looks[tenant], again=again)
         entities = None if self.graph.in_catalog else self._arrange(finished)
         with self.catalog.database.write():
             self._confirm(jobs)
             for tenant, places in by_tenant.items():
                 batch = [items[at] for at in places]
                 self.catalog.chunks.stage(tenant, [(item.chunk, item.work.job.version) for item in batch])
-                self._index(tenant, batch, in_catalog=True)
+                if self.text.in_catalog:
+                    self._index_text(tenant, batch)
+                self.naming.within(tenant, _said(batch), looks[tenant])
             self.catalog.jobs.progress([(work.job, work.stage, work.progress) for work in writing], got_on=True)
             self._show(finished, self._count_entities(finished) if entities is None else entities, enrich=enrich)
 
-    def _write_outside(self, tenant: TenantId, items: Sequence[Written], vectors: NDArray[np.float32], *, again: bool) -> None:
+    def _write_outside(self, tenant: TenantId, items: Sequence[Written], vectors: NDArray[np.float32], look: Look, *, again: bool) -> None:
         """Into the indexes outside the catalog: vectors beside text and graph where both wait for a server of their own."""
         keys = [ChunkKey(item.chunk.id, item.chunk.source_id) for item in items]
         store = self.vectors.write if again else self.vectors.append
@@ -126,7 +132,9 @@ class Store:
             return
         with ThreadPoolExecutor(1, thread_name_prefix="ingest-vectors") as beside:
             stored = beside.submit(store, tenant, keys, vectors)
-            self._index(tenant, items, in_catalog=False)
+            if not self.text.in_catalog:
+                self._index_text(tenant, items)
+            self.naming.before(tenant, _said(items), look)
             stored.result()
 
     def _confirm(self, jobs: Sequence[Job]) -> None:
@@ -134,12 +142,8 @@ class Store:
         if lost:
             raise LeaseLost(lost)
 
-    def _index(self, tenant: TenantId, items: Sequence[Written], *, in_catalog: bool) -> None:
-        """Into those of text and graph that are in the catalog, or those that are not."""
-        if self.text.in_catalog is in_catalog:
-            self.text.write(tenant, [TitledChunk(item.work.title, item.chunk) for item in items])
-        if self.graph.in_catalog is in_catalog:
-            self.graph.write(tenant, [ChunkExtraction(item.chunk.source_id, item.chunk.id, item.extraction) for item in items])
+    def _index_text(self, tenant: TenantId, items: Sequence[Written]) -> None:
+        self.text.write(tenant, [TitledChunk(item.work.title, item.chunk) for item in items])
 
     def _arrange(self, works: Sequence[Work]) -> dict[SourceId, int]:
         """Tell a graph outside the catalog the reading orders; returns how many entities it knows of each source."""
@@ -281,9 +285,14 @@ class Store:
             return
         ids = list(ids)
         with self.catalog.database.write():
+            self.naming.aliases.forget(tenant, ids)
             for index in (self.text, self.graph):
                 if index.in_catalog:
                     index.delete(tenant, ids)
             if self.catalog.sources.has_extractions(tenant):
                 self.catalog.sources.forget_extractions(tenant, [text_hash(text) for text in self.catalog.chunks.texts(tenant, ids)])
             self.catalog.chunks.delete(tenant, ids)
+
+
+def _said(items: Sequence[Written]) -> list[ChunkExtraction]:
+    return [ChunkExtraction(item.chunk.source_id, item.chunk.id, item.extraction, item.chunk.text) for item in items]

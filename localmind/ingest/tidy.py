@@ -21,8 +21,9 @@ AGAIN_S = 60.0
 
 
 class Tidy:
-    def __init__(self, store: Store, *, is_resting: Callable[[], bool]) -> None:
-        self._store, self._is_resting = store, is_resting
+    def __init__(self, store: Store, *, is_resting: Callable[[], bool], settle: Callable[[], None] = lambda: None) -> None:
+        """settle: sees to names that writes left undecided."""
+        self._store, self._is_resting, self._settle = store, is_resting, settle
         self._rows: dict[TenantId, int] = {}
         self._tidied: dict[TenantId, float] = {}
         self._is_folded = False
@@ -61,3 +62,4 @@ class Tidy:
             self._is_folded = True  # first: what is written meanwhile makes it false again
             if not self._store.catalog.database.fold():
                 self._is_folded = False
+        self._settle()

@@ -3,7 +3,7 @@
     (:Document {tenant, id, title})
     (:Chunk {tenant, id, source_id, title, heading, text, page, ordinal, words, said, named}) -[:PART_OF]-> (:Document)
     (:Chunk) -[:NEXT]-> (:Chunk)                                  in reading order
-    (:Chunk) -[:MENTIONS {weight, description}]-> (:Entity {tenant, id, key, name, type, description, mentions})
+    (:Chunk) -[:MENTIONS {weight, description}]-> (:Entity {tenant, id, key, name, type, description, mentions, block})
     (:Entity) -[:RELATED {type, description, weight, chunks}]-> (:Entity)
     (:Entity) -[:PART_OF]-> (:Community {tenant, id, level, title, summary, size}) -[:PART_OF]-> (:Community)
 
@@ -34,6 +34,7 @@ _MADE = (
     "CREATE CONSTRAINT entity_id IF NOT EXISTS FOR (n:Entity) REQUIRE (n.tenant, n.id) IS UNIQUE",
     "CREATE CONSTRAINT community_id IF NOT EXISTS FOR (n:Community) REQUIRE (n.tenant, n.id) IS UNIQUE",
     "CREATE INDEX entity_mentions IF NOT EXISTS FOR (n:Entity) ON (n.tenant, n.mentions)",
+    "CREATE INDEX entity_block IF NOT EXISTS FOR (n:Entity) ON (n.tenant, n.block)",
     # Words come ready made, so the analyzer only parts them. Not eventually consistent: a write is found on return.
     "CREATE FULLTEXT INDEX chunk_words IF NOT EXISTS FOR (n:Chunk) ON EACH [n.words, n.tenant, n.source_id]"
     " OPTIONS {indexConfig: {`fulltext.analyzer`: 'whitespace', `fulltext.eventually_consistent`: false}}",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from localmind.ingest.pipeline import Pipeline
     from localmind.ingest.prepare import Prepare
     from localmind.ingest.reconcile import Maintenance
+    from localmind.ingest.resolution import Resolution
     from localmind.ingest.sources import Sources
     from localmind.ingest.store import Store
     from localmind.llm.port import LLM
@@ -59,6 +60,7 @@ class LocalMind:
     conversations: Conversations
     graph: Graph
     mentions: Mentions
+    resolution: Resolution
     embedder: Embedder
     readers: Readers
     health: Health
@@ -91,8 +93,11 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.extraction.keyphrase import KeyphraseExtractor
     from localmind.ingest.accept import Accept
     from localmind.ingest.events import Changes
+    from localmind.ingest.extractions import Extractions
     from localmind.ingest.jobs import Jobs
+    from localmind.ingest.judging import Context, LLMJudge
     from localmind.ingest.reconcile import Maintenance
+    from localmind.ingest.resolution import Resolution
     from localmind.ingest.sources import Sources
     from localmind.operations.health import Health
     from localmind.readers.sandbox import Readers
@@ -109,7 +114,10 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     llm = build_llm(settings)
     refiner = build_refiner(settings, llm, keyphrases)
     changes = Changes()
+    extractions = Extractions(catalog, keyphrases, llm_version=refiner.version if refiner is not None else None)
+    resolution = Resolution(store, extractions, Context(store.graph, embedder), LLMJudge(llm) if llm is not None else None)
     pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes)
+    pipeline.resolution = resolution
     if role is not Role.DOOR:
         wake = pipeline.wake
     accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake)
@@ -118,7 +126,6 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     search = Search(catalog, embedder, store.vectors, store.text, store.graph, themes)
     communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline)
     conversations = Conversations(catalog.database)
-    version = refiner.version if refiner is not None else None
     return LocalMind(
         settings=settings,
         role=role,
@@ -132,11 +139,12 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window),
         conversations=conversations,
         graph=store.graph,
-        mentions=Mentions(catalog, store.graph, llm_version=version),
+        mentions=Mentions(catalog, store.graph, store.naming.aliases, llm_version=extractions.llm_version),
+        resolution=resolution,
         embedder=embedder,
         readers=readers,
         health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),
-        maintenance=Maintenance(store, embedder, keyphrases, llm_version=version, data_dir=settings.data_dir, on_remade=communities.remake),
+        maintenance=Maintenance(store, embedder, extractions, resolution, data_dir=settings.data_dir, on_remade=communities.remake),
         pipeline=pipeline,
         communities=communities,
         keeper=keeper,

@@ -42,7 +42,10 @@ def move_between(settings: Settings, origin: Path | None, target: Path | None, *
 def reembed(settings: Settings, *, report: Callable[[int, int], None]) -> RebuildReport:
     """Forget all vectors and make them anew with the model of the settings. Raises Conflict where a service runs."""
     from localmind.extraction.keyphrase import KeyphraseExtractor
+    from localmind.ingest.extractions import Extractions
+    from localmind.ingest.judging import Context
     from localmind.ingest.reconcile import Maintenance
+    from localmind.ingest.resolution import Resolution
 
     check_servers(settings)
     with ExitStack() as stack:
@@ -50,7 +53,9 @@ def reembed(settings: Settings, *, report: Callable[[int, int], None]) -> Rebuil
         embedder.open()  # first: nothing is forgotten for a model that can't be had
         stack.callback(embedder.close)
         store = _open(settings, embedder, stack, reset_vectors=True)
-        maintenance = Maintenance(store, embedder, KeyphraseExtractor(), llm_version=None, data_dir=settings.data_dir)
+        extractions = Extractions(store.catalog, KeyphraseExtractor(), llm_version=None)
+        resolution = Resolution(store, extractions, Context(store.graph, embedder), None)
+        maintenance = Maintenance(store, embedder, extractions, resolution, data_dir=settings.data_dir)
         made = maintenance.remake(("vectors",), report)
         store.catalog.set_setting(REEMBEDDING, None)
         return made

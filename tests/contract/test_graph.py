@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.tables import chunk, entity, evidence, mention, metadata, relation
 from localmind.errors import BadCursor
+from localmind.graph.likeness import block_of
+from localmind.graph.merging import Canonical
 from localmind.graph.naming import entity_key
 from localmind.graph.neo4j import Neo4jGraph
 from localmind.graph.port import ChunkExtraction, Graph
@@ -169,6 +171,33 @@ def test_writing_a_chunk_again_replaces_what_it_said(store: Store) -> None:
     write(store, {"c1": says("Ada", "Byron")})
     assert names(store.graph) == {"Ada": 2, "Byron": 1}
     assert ties(store.graph) == {}
+
+
+def test_a_write_follows_what_it_is_told_that_names_mean(store: Store) -> None:
+    names_of = {"mq": Canonical("message queue", "Message Queue")}
+    store.add_chunks(ACME, REPORT, [ChunkId("c1"), ChunkId("c2")])
+    said = {"c1": says("MQ", "Message Queue", "Ada", relations=[("MQ", "Ada"), ("MQ", "Message Queue")]), "c2": says("MQ")}
+    store.graph.write(ACME, [ChunkExtraction(REPORT, ChunkId(id_), what) for id_, what in said.items()], names_of)
+    assert names(store.graph) == {"Message Queue": 2, "Ada": 1}
+    assert ties(store.graph) == {("ada", "message queue", "related"): (1.0, "")}
+
+
+def test_entities_are_found_by_their_block(store: Store) -> None:
+    write(store, {"c1": says("Red Hat", "RedHat", "Bergen"), "c2": says("RedHat"), **{f"d{n}": says("Bergin") for n in range(2)}})
+    blocks = [block_of(entity_key(name)) for name in ("Red Hat", "Bergen", "Nobody")]
+    found = [(alike.block, alike.entity.name) for alike in store.graph.alike(ACME, [*blocks, ""], limit=2)]
+    assert sorted(found) == sorted([(blocks[0], "RedHat"), (blocks[0], "Red Hat"), (blocks[1], "Bergin"), (blocks[1], "Bergen")])
+    assert [alike.entity.name for alike in store.graph.alike(ACME, [blocks[0]], limit=1)] == ["RedHat"]
+    assert store.graph.alike(OTHER, blocks, limit=2) == store.graph.alike(ACME, [], limit=2) == []
+
+
+def test_what_chunks_say_of_an_entity_is_told_longest_first(store: Store) -> None:
+    told = {"c1": "A pump", "c2": "A pump of brass", "c3": ""}
+    write(store, {id_: Extraction((ExtractedEntity("Aurora", description=text),)) for id_, text in told.items()})
+    aurora = entity_of(store.graph, "Aurora")
+    assert store.graph.statements(ACME, aurora, limit=5) == [((ChunkId(id_), REPORT), told[id_]) for id_ in ("c2", "c1")]
+    assert len(store.graph.statements(ACME, aurora, limit=1)) == 1
+    assert store.graph.statements(OTHER, aurora, limit=5) == []
 
 
 def test_writing_the_same_twice_changes_nothing(store: Store) -> None:

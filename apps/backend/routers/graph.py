@@ -9,14 +9,21 @@ from fastapi import APIRouter, Query
 from apps.backend.dependencies import CommunityIdPath, Cursor, EntityIdPath, Limit, Mind, Tenant, community_query, entity_query
 from apps.backend.schemas.common import Clean, Page, problems
 from apps.backend.schemas.graph import (
+    AliasOut,
     CommunityOut,
     CypherIn,
     CypherOut,
+    EntitiesOut,
+    EntityDetail,
     EntityOut,
     MentionOut,
     Mentions,
+    MergeIn,
     NeighborOut,
     Neighbors,
+    SourceOut,
+    SplitIn,
+    StatementOut,
     SubgraphOut,
 )
 from localmind.errors import NotFound
@@ -45,9 +52,24 @@ def list_entities(
 
 
 @router.get("/entities/{entity_id}", responses=MISSING)
-def get_entity(mind: Mind, tenant: Tenant, entity_id: EntityIdPath) -> EntityOut:
-    """One entity."""
-    return EntityOut.model_validate(_entity(mind, tenant, entity_id))
+def get_entity(mind: Mind, tenant: Tenant, entity_id: EntityIdPath) -> EntityDetail:
+    """One entity, with its other names and what documents say of it."""
+    return _detail(mind, tenant, _entity(mind, tenant, entity_id))
+
+
+@router.post("/entities/merge", responses=problems(_400="Not entities that can be merged.", _404="No such entity."))
+def merge_entities(mind: Mind, tenant: Tenant, asked: MergeIn) -> EntitiesOut:
+    """Make several entities one, now and for documents to come; a split undoes it."""
+    into = None if asked.into is None else EntityId(asked.into)
+    done = mind.resolution.merge(tenant, [EntityId(one) for one in asked.ids], into=into)
+    return EntitiesOut(items=[_detail(mind, tenant, one) for one in done.entities], pending=done.left)
+
+
+@router.post("/entities/split", responses=problems(_400="Not names of the entity that can leave it.", _404="No such entity."))
+def split_entity(mind: Mind, tenant: Tenant, asked: SplitIn) -> EntitiesOut:
+    """Make names of an entity entities of their own again, as they were before; they are never merged by themselves again."""
+    done = mind.resolution.split(tenant, EntityId(asked.id), asked.names)
+    return EntitiesOut(items=[_detail(mind, tenant, one) for one in done.entities], pending=done.left)
 
 
 @router.get("/entities/{entity_id}/neighbors", responses=MISSING)
@@ -124,6 +146,25 @@ def run_cypher(mind: Mind, tenant: Tenant, asked: CypherIn) -> CypherOut:
         raise NotFound("The graph of this service does not speak Cypher.", hint="Set NEO4J_URI.")
     columns, rows, truncated = graph.cypher(tenant, asked.query, asked.parameters)
     return CypherOut(columns=columns, rows=rows, truncated=truncated)
+
+
+def _detail(mind: Mind, tenant: TenantId, entity: Entity) -> EntityDetail:
+    statements = mind.resolution.described(tenant, entity)
+    return EntityDetail(
+        id=entity.id,
+        name=entity.name,
+        type=entity.type,
+        description=" ".join(statement.text for statement in statements) or entity.description,
+        mentions=entity.mentions,
+        aliases=[AliasOut.model_validate(alias) for alias in mind.resolution.aliases(tenant, entity)],
+        statements=[
+            StatementOut(
+                text=statement.text,
+                sources=[SourceOut(source_id=key.source_id, chunk_id=key.chunk_id) for key in statement.sources],
+            )
+            for statement in statements
+        ],
+    )
 
 
 def _entity(mind: Mind, tenant: TenantId, entity_id: EntityId) -> Entity:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from apps.backend.schemas.common import Filled, Reply, Request, Time
+from apps.backend.schemas.common import Filled, Id, Reply, Request, Time
 
 
 class EntityOut(Reply):
@@ -40,6 +40,75 @@ class Mentions(Reply):
     """Strongest first."""
 
     items: list[MentionOut]
+
+
+class AliasOut(Reply):
+    """Another name of an entity."""
+
+    name: str
+    why: str = Field(description="abbreviation, name, context, llm or person.")
+    by: str = Field(description="machine, or who merged it.")
+    score: float = Field(description="How sure that was, from 0 to 1.")
+
+
+class SourceOut(Reply):
+    source_id: str
+    chunk_id: str
+
+
+class StatementOut(Reply):
+    """A sentence of the description, and where documents say so."""
+
+    text: str
+    sources: list[SourceOut]
+
+
+class EntityDetail(EntityOut):
+    """A node with its other names. `description`: what documents say of it under all its names, each sentence once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "e5kq2m7xw3zz",
+                    "name": "Message Queue",
+                    "type": "technology",
+                    "description": "Keeps messages until they are read.",
+                    "mentions": 4,
+                    "aliases": [{"name": "MQ", "why": "abbreviation", "by": "machine", "score": 1.0}],
+                    "statements": [{"text": "Keeps messages until they are read.", "sources": [{"source_id": "s2b7", "chunk_id": "c9fw"}]}],
+                }
+            ]
+        }
+    )
+
+    aliases: list[AliasOut] = Field(description="Other names that documents use; a search by one of them finds the entity.")
+    statements: list[StatementOut] = Field(description="The description's sentences; empty where documents only name the entity.")
+
+
+class MergeIn(Request):
+    """Entities that are one thing."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["e5kq2m7xw3zz", "e7wn4r2kq9aa"], "into": "e5kq2m7xw3zz"}]})
+
+    ids: list[Id] = Field(min_length=2, max_length=100, description="Two entities or more.")
+    into: Id | None = Field(None, description="The one that stays; without it, the most mentioned one.")
+
+
+class SplitIn(Request):
+    """Names that mean something else."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "e5kq2m7xw3zz", "names": ["MQ"]}]})
+
+    id: Id
+    names: list[Filled] = Field(min_length=1, max_length=100, description="Of the entity's `aliases`, those that leave it.")
+
+
+class EntitiesOut(Reply):
+    """What there is now."""
+
+    items: list[EntityDetail]
+    pending: int = Field(description="Passages that a worker has yet to move to where they belong now; 0 when all is done.")
 
 
 class RelationOut(Reply):

@@ -84,6 +84,8 @@ def test_there_is_a_call_for_each_line_of_the_contract(openapi: dict[str, Any]) 
         ("GET", f"{v1}/graph/entities/{{entity_id}}"),
         ("GET", f"{v1}/graph/entities/{{entity_id}}/neighbors"),
         ("GET", f"{v1}/graph/entities/{{entity_id}}/mentions"),
+        ("POST", f"{v1}/graph/entities/merge"),
+        ("POST", f"{v1}/graph/entities/split"),
         ("GET", f"{v1}/graph/path"),
         ("GET", f"{v1}/graph/subgraph"),
         ("GET", f"{v1}/graph/communities"),

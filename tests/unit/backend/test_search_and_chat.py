@@ -167,9 +167,47 @@ def entity(client: TestClient) -> dict[str, Any]:
 
 
 def test_entities_are_found_by_name_and_id(client: TestClient, entity: dict[str, Any]) -> None:
-    assert client.get(f"/api/v1/graph/entities/{entity['id']}").json() == entity
+    assert client.get(f"/api/v1/graph/entities/{entity['id']}").json() == entity | {"aliases": [], "statements": []}
     found = client.get("/api/v1/graph/entities", params={"q": entity["name"].upper()}).json()["items"]
     assert entity in found
+
+
+def test_entities_are_merged_and_split_again(client: TestClient, entity: dict[str, Any]) -> None:
+    other = client.get(f"/api/v1/graph/entities/{entity['id']}/neighbors").json()["items"][0]["entity"]
+    path = "/api/v1/graph/entities"
+    merged = client.post(f"{path}/merge", json={"ids": [other["id"], entity["id"]], "into": entity["id"]}).json()
+    assert merged["pending"] == 0
+    assert [(one["id"], [alias["name"] for alias in one["aliases"]]) for one in merged["items"]] == [(entity["id"], [other["name"]])]
+    assert merged["items"][0]["aliases"][0] | {"name": ""} == {"name": "", "why": "person", "by": "person", "score": 1.0}
+    problem_of(client.get(f"{path}/{other['id']}"), 404)
+    parted = client.post(f"{path}/split", json={"id": entity["id"], "names": [other["name"]]}).json()
+    assert [one | {"aliases": [], "statements": []} for one in parted["items"]] == [
+        one | {"aliases": [], "statements": []} for one in (entity, other)
+    ]
+    assert all(client.get(f"{path}/{one['id']}").json()["mentions"] == one["mentions"] for one in (entity, other))
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "status"),
+    [
+        ("merge", {"ids": ["unknown-1", "unknown-2"]}, 404),
+        ("merge", {"ids": ["one"]}, 422),
+        ("merge", {"ids": ["one", "one"]}, 400),
+        ("merge", {"ids": ["one", "' OR 1=1"]}, 422),
+        ("merge", {"ids": ["one", "two"], "inot": "one"}, 422),
+        ("split", {"id": "unknown", "names": ["x"]}, 404),
+        ("split", {"id": "unknown", "names": []}, 422),
+        ("split", {"id": "unknown", "names": [" "]}, 422),
+        ("split", {"id": "unknown", "names": ["\u0000"]}, 422),
+    ],
+)
+def test_what_cannot_be_merged_or_split_is_refused(client: TestClient, call: str, body: dict[str, Any], status: int) -> None:
+    problem_of(client.post(f"/api/v1/graph/entities/{call}", json=body), status)
+
+
+def test_a_name_that_the_entity_lacks_cannot_be_split_off(client: TestClient, entity: dict[str, Any]) -> None:
+    for name in ("{$x} \"'` DETACH DELETE", "x" * 10_000, entity["name"]):
+        problem_of(client.post("/api/v1/graph/entities/split", json={"id": entity["id"], "names": [name]}), 400)
 
 
 def test_neighbours_are_one_relation_away_and_heaviest_first(client: TestClient, entity: dict[str, Any]) -> None:
