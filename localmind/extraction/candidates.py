@@ -169,6 +169,15 @@ class _Pool:
         if len(name) > 1 and text.isupper() and all(len(token.text) > 3 for token in name if not self._is_connector(token)):
             text = text.title()  # a heading that shouts
         self._add(text, len(name), sentence, proper=True)
+        self._take_bare(name, sentence)
+
+    def _take_bare(self, name: Sequence[Token], sentence: int) -> None:
+        """King Frederick IV of Denmark is Frederick IV of Denmark as well."""
+        before = lexicon().kinds["person_before"]
+        last = next((at for at in range(len(name) - 2, -1, -1) if name[at].text.lower() in before), None)
+        if last is not None and name[last + 1].kind == Kind.CAPITAL:
+            bare = name[last + 1 :]
+            self._add(_joined(bare), len(bare), sentence, proper=True)
 
     def _take_term(self, run: list[Token], sentence: int) -> None:
         words = self._term(run)

@@ -119,12 +119,12 @@ RETURN c.id AS id, c.source_id AS source ORDER BY c.tenant, c.id LIMIT $limit"""
 ALL_CHUNK_KEYS = """
 MATCH (c:Chunk) WHERE c.tenant = $tenant AND c.id > $after
 RETURN c.id AS id, c.source_id AS source ORDER BY c.tenant, c.id LIMIT $limit"""
-WEIGHED_ENTITIES = """
-CALL () {
-    MATCH (t:Entity) WHERE t.tenant = $tenant AND t.mentions > 0
-    RETURN t.mentions AS top ORDER BY t.tenant DESC, t.mentions DESC LIMIT 1
-}
-UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) RETURN e.id AS id, e.mentions AS mentions, top ORDER BY mentions, id"""
+MENTIONED_IN = """
+UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->(e:Entity)
+RETURN c.id AS chunk, m.weight AS weight, e""" + _ENTITY + " AS e"
+MOST_MENTIONS = """
+MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0
+RETURN e.mentions AS most ORDER BY e.tenant DESC, e.mentions DESC LIMIT 1"""
 CHUNKS_OF_ENTITY = """
 MATCH (:Entity {tenant: $tenant, id: $entity})<-[m:MENTIONS]-(c:Chunk)
 RETURN c.id AS id ORDER BY m.weight DESC, id LIMIT $limit"""
@@ -138,26 +138,19 @@ WITH c, m, e ORDER BY c.id, e.key
 WITH c, collect(e {.id, .key, .name, .type, description: coalesce(m.description, ''), weight: m.weight}) AS entities
 RETURN c.id AS id, c.source_id AS source, coalesce(c.said, []) AS said, entities ORDER BY id"""
 
-_MATCHED = "MATCH (:Entity {tenant: $tenant, id: row.id})<-[m:MENTIONS]-(c:Chunk)"
-_SUMMED = """
-WITH c, sum(row.weight * m.weight / (m.weight + 1)) AS score ORDER BY score DESC, c.id LIMIT $candidates"""
-_LOOKED_UP = """
-CALL (c) {
-    MATCH (c)-[m:MENTIONS]->(e:Entity) WHERE e.id IN $hubs
-    RETURN sum($looked_up[e.id] * m.weight / (m.weight + 1)) AS more
+_MENTIONING = """
+UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id})
+CALL (e) {
+    MATCH (e)<-[m:MENTIONS]-(c:Chunk) WITH m, c LIMIT $most<filter>
+    RETURN m.weight AS weight, c.id AS chunk ORDER BY weight DESC, chunk LIMIT $each
 }
-RETURN c.id AS id, score + more AS score ORDER BY score DESC, id LIMIT $limit"""
-CHUNKS_OF_ENTITIES = "UNWIND $read AS row " + _MATCHED + _SUMMED + _LOOKED_UP
-CHUNKS_OF_ENTITIES_IN_SOURCES = "UNWIND $read AS row " + _MATCHED + " WHERE c.source_id IN $sources" + _SUMMED + _LOOKED_UP
-CHUNKS_OF_HUB = "UNWIND $read AS row " + _MATCHED + " WITH row, m, c LIMIT $rows" + _SUMMED + _LOOKED_UP
-CHUNKS_OF_HUB_IN_SOURCES = (
-    "UNWIND $read AS row " + _MATCHED + " WITH row, m, c LIMIT $rows WHERE c.source_id IN $sources" + _SUMMED + _LOOKED_UP
-)
-CHUNKS_IN_SOURCES = """
-UNWIND $read AS entity WITH collect(entity.id) AS ids, collect(entity) AS entities
+RETURN e.id AS entity, chunk, weight"""
+MENTIONING = _MENTIONING.replace("<filter>", "")
+MENTIONING_OF_SOURCES = _MENTIONING.replace("<filter>", " WHERE c.source_id IN $sources")
+MENTIONING_IN_SOURCES = """
 UNWIND $sources AS source
-MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(c:Chunk)-[m:MENTIONS]->(e:Entity) WHERE e.id IN ids
-WITH c, m, [entity IN entities WHERE entity.id = e.id][0] AS row""" + (_SUMMED + " RETURN c.id AS id, score")
+MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(c:Chunk)-[m:MENTIONS]->(e:Entity) WHERE e.id IN $ids
+RETURN e.id AS entity, c.id AS chunk, m.weight AS weight"""
 
 # --- Relations -------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
+from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Extraction, Filter, ListPage, Relation, SourceId, TenantId
 
 
 class ChunkExtraction(NamedTuple):
@@ -26,6 +26,22 @@ class Subgraph(NamedTuple):
 
     entities: tuple[Entity, ...]
     relations: tuple[Relation, ...]
+
+
+class Mention(NamedTuple):
+    """weight: as ExtractedEntity's."""
+
+    chunk_id: ChunkId
+    entity_id: EntityId
+    weight: float
+
+
+class Mentioned(NamedTuple):
+    """What some chunks mention. most: how many chunks mention the tenant's most frequent entity, 0 where there is none."""
+
+    entities: Mapping[EntityId, Entity]
+    mentions: Sequence[Mention]
+    most: int
 
 
 class Graph(Protocol):
@@ -66,8 +82,14 @@ class Graph(Protocol):
     def neighbors(self, tenant: TenantId, ids: Sequence[EntityId], *, limit: int) -> list[Neighbor]:
         """At most `limit` neighbours of the entities taken together, heaviest relation first; relations within ids left out."""
 
-    def chunks(self, tenant: TenantId, weights: Mapping[EntityId, float], *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
-        """Chunks by the sum over their entities of weight x mention weight, damped for entities that are everywhere; best first."""
+    def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
+        """What these chunks mention, in no order. One round trip."""
+
+    def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Mention]:
+        """For each of the entities the `each` chunks that mention it most strongly, ties by any rule that is always the same.
+
+        Bounded, however often an entity is mentioned: of one that is everywhere a filter may find fewer. One or two round trips.
+        """
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         """Chunks that name the entity, strongest first."""
