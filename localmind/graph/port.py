@@ -83,7 +83,7 @@ class Graph(Protocol):
         """At most `limit` neighbours of the entities taken together, heaviest relation first; relations within ids left out."""
 
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
-        """What these chunks mention, in no order. One round trip."""
+        """What these chunks mention, in no order. At most two round trips."""
 
     def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Mention]:
         """For each of the entities the `each` chunks that mention it most strongly, ties by any rule that is always the same.

@@ -227,11 +227,9 @@ class SqlGraph:
         with self._db.read() as connection:
             rows = self._all(connection, sql.MENTIONED_IN, tenant=tenant, ids=_ids(ids))
             most = self._all(connection, sql.MOST_MENTIONS, tenant=tenant)[0].most
-        entities: dict[EntityId, Entity] = {}
-        for row in rows:
-            if row.id not in entities:
-                entities[row.id] = _entity(row)
-        return Mentioned(entities, [Mention(row.chunk_id, row.id, row.weight) for row in rows], most or 0)
+        # By place, not by name: a search reads hundreds of them.
+        entities = {entity[0]: Entity(*entity) for entity in {row[1:6] for row in rows}}
+        return Mentioned(entities, [Mention(row[0], row[1], row[6]) for row in rows], most or 0)
 
     def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Mention]:
         asked = _ids(ids)
@@ -244,7 +242,7 @@ class SqlGraph:
             if self._read(sql.COUNT_CHUNKS_OF_SOURCES, sources=sources, most=most)[0][0] < most:
                 statement = sql.MENTIONING_IN_SOURCES
         rows = self._read(statement, tenant=tenant, ids=asked, sources=sources, each=each, most=MENTIONS_SIFTED)
-        return strongest((Mention(row.chunk_id, row.entity_id, row.weight) for row in rows), each)
+        return strongest((Mention(*row) for row in rows), each)
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row.id) for row in self._read(sql.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]

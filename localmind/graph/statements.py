@@ -174,7 +174,7 @@ MOST_MENTIONS = "SELECT MAX(mentions) AS most FROM entity WHERE tenant = :tenant
 
 # The strongest mentions stand first in the index mention_by_entity: of an entity that is everywhere no more than these are read.
 _MENTIONING = """
-SELECT e.id AS entity_id, c.id AS chunk_id, m.weight
+SELECT c.id AS chunk_id, e.id AS entity_id, m.weight
 FROM TEXTS(:ids) AS asked CROSS JOIN entity AS e CROSS JOIN mention AS m CROSS JOIN chunk AS c
 WHERE e.id = asked.value AND e.tenant = :tenant AND m.entity_pk = e.pk AND c.pk = m.chunk_pk AND <mentions>"""
 _STRONGEST = """
@@ -186,7 +186,7 @@ JOIN chunk ON chunk.pk = some.chunk_pk WHERE chunk.source_id IN TEXTS(:sources) 
 MENTIONING = _MENTIONING.replace("<mentions>", f"m.chunk_pk IN ({_STRONGEST})")
 MENTIONING_OF_SOURCES = _MENTIONING.replace("<mentions>", f"m.chunk_pk IN ({_STRONGEST_OF_SOURCES})")
 MENTIONING_IN_SOURCES = """
-SELECT e.id AS entity_id, c.id AS chunk_id, m.weight
+SELECT c.id AS chunk_id, e.id AS entity_id, m.weight
 FROM chunk AS c CROSS JOIN mention AS m CROSS JOIN entity AS e
 WHERE c.source_id IN TEXTS(:sources) AND c.tenant = :tenant AND m.chunk_pk = c.pk AND e.pk = m.entity_pk AND e.id IN TEXTS(:ids)"""
 

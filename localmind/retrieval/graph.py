@@ -15,10 +15,10 @@ from localmind.retrieval.walk import rarity, walk
 PLAIN_WORD_WEIGHT = 0.1
 """What a name counts that is written without a capital: "song" beside "Honolulu County"."""
 
-CHUNKS_READ = 40
+CHUNKS_READ = 20
 """Of the chunks near the query, those whose entities are read."""
 
-ENTITIES_READ = 100
+ENTITIES_READ = 60
 MENTIONS_EACH = 5
 """The entities whose other chunks are read, and how many of each: few, so that a search costs the same however large the graph is.
 More of either found no more (benchmarks/RETRIEVAL.md)."""
@@ -52,17 +52,24 @@ class GraphSearch:
 
         Entities that the query names are followed first, then those of the chunks, by how near these are and how rare they are.
         """
-        nearest = sorted(near, key=lambda chunk_id: -near[chunk_id])[: CHUNKS_READ * times]
+        read = near or self._told(tenant, named, where, times)
+        nearest = sorted(read, key=lambda chunk_id: -read[chunk_id])[: CHUNKS_READ * times]
         mentioned = self._graph.mentioned_in(tenant, nearest)
         most = max((mentioned.most, *(entity.mentions for entity in named.values())))
         weights = named_weights(named, most)
         known = {entity.id: entity for entity in named.values() if entity.id in weights} | dict(mentioned.entities)
         rarities = {id_: rarity(entity.mentions, most) for id_, entity in known.items()}
-        followed = _followed(mentioned, near, weights, rarities)
+        followed = _followed(mentioned, read, weights, rarities)
         mentions = [*mentioned.mentions, *self._graph.mentioning(tenant, followed, each=MENTIONS_EACH * times, where=where)]
         walked = walk(near, weights, mentions, {id_: rarities[id_] for id_ in followed})
         because = {chunk_id: tuple(known[id_].name for id_ in ids) for chunk_id, ids in walked.because.items()}
         return Found(_ranked(walked.scores), _ranked(walked.through), because)
+
+
+    def _told(self, tenant: TenantId, named: Mapping[str, Entity], where: Filter | None, times: int) -> dict[ChunkId, float]:
+        """Where nothing else is known to be near: the chunks that tell of what the query names, all alike."""
+        found = self._graph.mentioning(tenant, [entity.id for entity in named.values()], each=MENTIONS_EACH * times, where=where)
+        return {mention.chunk_id: 1 / len(found) for mention in found}
 
 
 def named_weights(linked: Mapping[str, Entity], most: int) -> dict[EntityId, float]:
