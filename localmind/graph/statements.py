@@ -180,9 +180,9 @@ WHERE e.id = asked.value AND e.tenant = :tenant AND m.entity_pk = e.pk AND c.pk 
 _STRONGEST = """
 SELECT chunk_pk FROM mention WHERE entity_pk = e.pk ORDER BY weight DESC, chunk_pk LIMIT :each"""
 _STRONGEST_OF_SOURCES = """
-SELECT some.chunk_pk FROM (
-    SELECT chunk_pk, weight FROM mention WHERE entity_pk = e.pk ORDER BY weight DESC, chunk_pk LIMIT :most) AS some
-JOIN chunk ON chunk.pk = some.chunk_pk WHERE chunk.source_id IN TEXTS(:sources) ORDER BY some.weight DESC, some.chunk_pk LIMIT :each"""
+SELECT best.chunk_pk FROM (
+    SELECT chunk_pk, weight FROM mention WHERE entity_pk = e.pk ORDER BY weight DESC, chunk_pk LIMIT :most) AS best
+JOIN chunk ON chunk.pk = best.chunk_pk WHERE chunk.source_id IN TEXTS(:sources) ORDER BY best.weight DESC, best.chunk_pk LIMIT :each"""
 MENTIONING = _MENTIONING.replace("<mentions>", f"m.chunk_pk IN ({_STRONGEST})")
 MENTIONING_OF_SOURCES = _MENTIONING.replace("<mentions>", f"m.chunk_pk IN ({_STRONGEST_OF_SOURCES})")
 MENTIONING_IN_SOURCES = """
