@@ -28,7 +28,9 @@ _DISAMBIGUATION = re.compile(r"\s*\([^)]*\)$")
 _HEAD_END = re.compile(r"[,:;(–—]| - ")
 
 
-def subjects(passage: Passage, read: Sequence[Token], found: Mapping[str, Candidate], language: Language) -> dict[str, tuple[Candidate, float]]:
+def subjects(
+    passage: Passage, read: Sequence[Token], found: Mapping[str, Candidate], language: Language
+) -> dict[str, tuple[Candidate, float]]:
     """By entity_key, each with the weight of its mention, at least ABOUT. read, found: the text's tokens and candidates."""
     about: dict[str, tuple[Candidate, float]] = {}
     opening = _opening(read, found, language)

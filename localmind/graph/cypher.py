@@ -119,9 +119,19 @@ RETURN c.id AS id, c.source_id AS source ORDER BY c.tenant, c.id LIMIT $limit"""
 ALL_CHUNK_KEYS = """
 MATCH (c:Chunk) WHERE c.tenant = $tenant AND c.id > $after
 RETURN c.id AS id, c.source_id AS source ORDER BY c.tenant, c.id LIMIT $limit"""
-MENTIONED_IN = """
+WEIGHED_ENTITIES = """
+CALL () {
+    MATCH (t:Entity) WHERE t.tenant = $tenant AND t.mentions > 0
+    RETURN t.mentions AS top ORDER BY t.tenant DESC, t.mentions DESC LIMIT 1
+}
+UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) RETURN e.id AS id, e.mentions AS mentions, top ORDER BY mentions, id"""
+MENTIONED_IN = (
+    """
 UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->(e:Entity)
-RETURN c.id AS chunk, m.weight AS weight, e""" + _ENTITY + " AS e"
+RETURN c.id AS chunk, m.weight AS weight, e"""
+    + _ENTITY
+    + " AS e"
+)
 MOST_MENTIONS = """
 MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0
 RETURN e.mentions AS most ORDER BY e.tenant DESC, e.mentions DESC LIMIT 1"""
@@ -137,6 +147,27 @@ UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->(e:Ent
 WITH c, m, e ORDER BY c.id, e.key
 WITH c, collect(e {.id, .key, .name, .type, description: coalesce(m.description, ''), weight: m.weight}) AS entities
 RETURN c.id AS id, c.source_id AS source, coalesce(c.said, []) AS said, entities ORDER BY id"""
+
+_MATCHED = "MATCH (:Entity {tenant: $tenant, id: row.id})<-[m:MENTIONS]-(c:Chunk)"
+_SUMMED = """
+WITH c, sum(row.weight * m.weight / (m.weight + 1)) AS score ORDER BY score DESC, c.id LIMIT $candidates"""
+_LOOKED_UP = """
+CALL (c) {
+    MATCH (c)-[m:MENTIONS]->(e:Entity) WHERE e.id IN $hubs
+    RETURN sum($looked_up[e.id] * m.weight / (m.weight + 1)) AS more
+}
+RETURN c.id AS id, score + more AS score ORDER BY score DESC, id LIMIT $limit"""
+CHUNKS_OF_ENTITIES = "UNWIND $read AS row " + _MATCHED + _SUMMED + _LOOKED_UP
+CHUNKS_OF_ENTITIES_IN_SOURCES = "UNWIND $read AS row " + _MATCHED + " WHERE c.source_id IN $sources" + _SUMMED + _LOOKED_UP
+CHUNKS_OF_HUB = "UNWIND $read AS row " + _MATCHED + " WITH row, m, c LIMIT $rows" + _SUMMED + _LOOKED_UP
+CHUNKS_OF_HUB_IN_SOURCES = (
+    "UNWIND $read AS row " + _MATCHED + " WITH row, m, c LIMIT $rows WHERE c.source_id IN $sources" + _SUMMED + _LOOKED_UP
+)
+CHUNKS_IN_SOURCES = """
+UNWIND $read AS entity WITH collect(entity.id) AS ids, collect(entity) AS entities
+UNWIND $sources AS source
+MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(c:Chunk)-[m:MENTIONS]->(e:Entity) WHERE e.id IN ids
+WITH c, m, [entity IN entities WHERE entity.id = e.id][0] AS row""" + (_SUMMED + " RETURN c.id AS id, score")
 
 _MENTIONING = """
 UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id})

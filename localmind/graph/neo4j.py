@@ -11,14 +11,15 @@ from localmind.graph import cypher
 from localmind.graph.linking import linked
 from localmind.graph.merging import key_of
 from localmind.graph.neo4j_writing import replace, spoken, take_back
-from localmind.graph.port import ChunkExtraction, Mention, Mentioned, Neighbor, Subgraph
+from localmind.graph.port import ChunkExtraction, Edge, Mentioned, Neighbor, Subgraph
 from localmind.graph.rings import around
-from localmind.graph.scoring import strongest
+from localmind.graph.scoring import damped, plan, strongest
 from localmind.ids import is_id
-from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPage, Relation, SourceId, TenantId
+from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 from localmind.neo4j import Neo4jDriver
 from localmind.neo4j.asking import CypherResult, ask
 from localmind.neo4j.chunks import batches, ids_in, pages, prune, tenants
+from localmind.ranking import ranked
 
 if TYPE_CHECKING:
     from neo4j import ManagedTransaction
@@ -29,6 +30,12 @@ CHUNKS_A_WRITE = 500
 ENTITIES_A_CLEAR = 2_000
 
 LINKS_A_WRITE = 5_000
+
+ROWS_READ = 5_000
+"""Mentions that one scoring reads of whole entities: about 8 ms. Of one that has more by itself, so many are read."""
+
+CANDIDATES = 500
+"""Chunks that are looked up one by one for entities too frequent to be read."""
 
 MENTIONS_READ = 500
 """Mentions of one entity that are looked at for the strongest."""
@@ -157,14 +164,51 @@ class Neo4jGraph:
 
     # --- chunks
 
+    def chunks(self, tenant: TenantId, weights: Mapping[EntityId, float], *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
+        """Scored as SqlGraph scores. Reads the rarest entities whole, as long as ROWS_READ lasts; more frequent ones only add to
+        chunks found so. Where there is none but frequent ones, the newest mentions of the rarest are read.
+        """
+        asked = ids_in(list(weights))
+        if limit < 1 or not asked or (where is not None and not where.source_ids):
+            return []
+        known = self._driver.rows(cypher.WEIGHED_ENTITIES, tenant=tenant, ids=asked)
+        if not known:
+            return []
+        counted = {
+            row["id"]: {"id": row["id"], "weight": damped(weights[row["id"]], mentions=row["mentions"], top=row["top"])} for row in known
+        }
+        read, looked_up = plan([(row["id"], row["mentions"]) for row in known], rows=ROWS_READ)
+        by_hub = not read
+        if by_hub:
+            read, looked_up = looked_up[:1], looked_up[1:]
+        statement = cypher.CHUNKS_OF_HUB if by_hub else cypher.CHUNKS_OF_ENTITIES
+        sources: list[SourceId] = []
+        if where is not None:
+            sources = ids_in(list(where.source_ids))
+            statement = cypher.CHUNKS_OF_HUB_IN_SOURCES if by_hub else cypher.CHUNKS_OF_ENTITIES_IN_SOURCES
+            if self._driver.rows(cypher.COUNT_CHUNKS_OF_SOURCES, tenant=tenant, sources=sources)[0]["count"] <= CHUNKS_READ:
+                statement, read, looked_up = cypher.CHUNKS_IN_SOURCES, list(counted), []
+        rows = self._driver.rows(
+            statement,
+            tenant=tenant,
+            read=[counted[id_] for id_ in read],
+            hubs=looked_up,
+            looked_up={id_: counted[id_]["weight"] for id_ in looked_up},
+            sources=sources,
+            rows=ROWS_READ,
+            candidates=CANDIDATES if looked_up else limit,
+            limit=limit,
+        )
+        return ranked(ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows)
+
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
         rows = self._driver.rows(cypher.MENTIONED_IN, tenant=tenant, ids=ids_in(ids))
         most = self._driver.rows(cypher.MOST_MENTIONS, tenant=tenant)
         entities = {EntityId(row["e"]["id"]): _entity(row["e"]) for row in rows}
-        mentions = [Mention(ChunkId(row["chunk"]), EntityId(row["e"]["id"]), row["weight"]) for row in rows]
+        mentions = [Edge(ChunkId(row["chunk"]), EntityId(row["e"]["id"]), row["weight"]) for row in rows]
         return Mentioned(entities, mentions, most[0]["most"] if most else 0)
 
-    def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Mention]:
+    def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
         """Of an entity with more than MENTIONS_READ mentions the newest are looked at."""
         asked = ids_in(ids)
         if not asked or (where is not None and not where.source_ids):
@@ -175,7 +219,7 @@ class Neo4jGraph:
             if self._driver.rows(cypher.COUNT_CHUNKS_OF_SOURCES, tenant=tenant, sources=sources)[0]["count"] <= CHUNKS_READ:
                 statement = cypher.MENTIONING_IN_SOURCES
         rows = self._driver.rows(statement, tenant=tenant, ids=asked, sources=sources, each=each, most=MENTIONS_READ)
-        return strongest((Mention(ChunkId(row["chunk"]), EntityId(row["entity"]), row["weight"]) for row in rows), each)
+        return strongest((Edge(ChunkId(row["chunk"]), EntityId(row["entity"]), row["weight"]) for row in rows), each)
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row["id"]) for row in self._driver.rows(cypher.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]

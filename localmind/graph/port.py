@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Extraction, Filter, ListPage, Relation, SourceId, TenantId
+from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Extraction, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 
 
 class ChunkExtraction(NamedTuple):
@@ -28,8 +28,8 @@ class Subgraph(NamedTuple):
     relations: tuple[Relation, ...]
 
 
-class Mention(NamedTuple):
-    """weight: as ExtractedEntity's."""
+class Edge(NamedTuple):
+    """A chunk mentions an entity. weight: as ExtractedEntity's."""
 
     chunk_id: ChunkId
     entity_id: EntityId
@@ -40,7 +40,7 @@ class Mentioned(NamedTuple):
     """What some chunks mention. most: how many chunks mention the tenant's most frequent entity, 0 where there is none."""
 
     entities: Mapping[EntityId, Entity]
-    mentions: Sequence[Mention]
+    edges: Sequence[Edge]
     most: int
 
 
@@ -82,10 +82,13 @@ class Graph(Protocol):
     def neighbors(self, tenant: TenantId, ids: Sequence[EntityId], *, limit: int) -> list[Neighbor]:
         """At most `limit` neighbours of the entities taken together, heaviest relation first; relations within ids left out."""
 
+    def chunks(self, tenant: TenantId, weights: Mapping[EntityId, float], *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
+        """Chunks by the sum over their entities of weight x mention weight, damped for entities that are everywhere; best first."""
+
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
         """What these chunks mention, in no order. At most two round trips."""
 
-    def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Mention]:
+    def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
         """For each of the entities the `each` chunks that mention it most strongly, ties by any rule that is always the same.
 
         Bounded, however often an entity is mentioned: of one that is everywhere a filter may find fewer. One or two round trips.

@@ -164,7 +164,39 @@ CHUNKS_OF_ENTITY = """
 SELECT c.id FROM entity AS e JOIN mention AS m ON m.entity_pk = e.pk JOIN chunk AS c ON c.pk = m.chunk_pk
 WHERE e.tenant = :tenant AND e.id = :entity ORDER BY m.weight DESC, m.chunk_pk LIMIT :limit"""
 
+WEIGHED_ENTITIES = """
+SELECT e.pk, e.id, e.mentions, (SELECT MAX(mentions) FROM entity WHERE tenant = :tenant) AS top
+FROM TEXTS(:ids) AS asked CROSS JOIN entity AS e WHERE e.id = asked.value AND e.tenant = :tenant"""
 COUNT_CHUNKS_OF_SOURCES = "SELECT COUNT(*) FROM (SELECT 1 FROM chunk WHERE source_id IN TEXTS(:sources) LIMIT :most) AS found"
+
+_PARTS_OF_ENTITIES = """
+SELECT m.chunk_pk, w.weight * m.weight / (m.weight + 1) AS part FROM WEIGHTS(:read) AS w CROSS JOIN mention AS m WHERE m.entity_pk = w.pk"""
+_PARTS_OF_HUB = """
+SELECT m.chunk_pk, w.weight * m.weight / (m.weight + 1) AS part FROM WEIGHTS(:read) AS w CROSS JOIN mention AS m WHERE m.entity_pk = w.pk
+ORDER BY m.weight DESC LIMIT :rows"""
+_PARTS_OF_SOURCES = """
+SELECT m.chunk_pk, w.weight * m.weight / (m.weight + 1) AS part
+FROM chunk AS c CROSS JOIN mention AS m JOIN weighed AS w ON w.pk = m.entity_pk
+WHERE c.tenant = :tenant AND c.source_id IN TEXTS(:sources) AND m.chunk_pk = c.pk"""
+_OF_SOURCES = " WHERE EXISTS (SELECT 1 FROM chunk AS c WHERE c.pk = parts.chunk_pk AND c.source_id IN TEXTS(:sources))"
+
+_SCORED = """
+WITH weighed AS MATERIALIZED (SELECT pk, weight FROM WEIGHTS(:read) AS given),
+found AS (
+    SELECT chunk_pk, SUM(part) AS score FROM (<parts>) AS parts<filter>
+    GROUP BY chunk_pk ORDER BY SUM(part) DESC, chunk_pk LIMIT :candidates),
+scored AS (
+    SELECT chunk_pk, score + COALESCE((
+        SELECT SUM(h.weight * m.weight / (m.weight + 1)) FROM WEIGHTS(:looked_up) AS h CROSS JOIN mention AS m
+        WHERE m.chunk_pk = found.chunk_pk AND m.entity_pk = h.pk), 0) AS score FROM found),
+best AS (SELECT chunk_pk, score FROM scored ORDER BY score DESC, chunk_pk LIMIT :limit)
+SELECT c.id, best.score FROM best JOIN chunk AS c ON c.pk = best.chunk_pk"""
+
+CHUNKS_OF_ENTITIES = _SCORED.replace("<parts>", _PARTS_OF_ENTITIES).replace("<filter>", "")
+CHUNKS_OF_HUB = _SCORED.replace("<parts>", _PARTS_OF_HUB).replace("<filter>", "")
+CHUNKS_OF_ENTITIES_IN_SOURCES = _SCORED.replace("<parts>", _PARTS_OF_ENTITIES).replace("<filter>", _OF_SOURCES)
+CHUNKS_OF_HUB_IN_SOURCES = _SCORED.replace("<parts>", _PARTS_OF_HUB).replace("<filter>", _OF_SOURCES)
+CHUNKS_IN_SOURCES = _SCORED.replace("<parts>", _PARTS_OF_SOURCES).replace("<filter>", "")
 
 MENTIONED_IN = """
 SELECT c.id AS chunk_id, e.id, e.name, e.type, e.description, e.mentions, m.weight

@@ -60,11 +60,10 @@ class GraphSearch:
         known = {entity.id: entity for entity in named.values() if entity.id in weights} | dict(mentioned.entities)
         rarities = {id_: rarity(entity.mentions, most) for id_, entity in known.items()}
         followed = _followed(mentioned, read, weights, rarities)
-        mentions = [*mentioned.mentions, *self._graph.mentioning(tenant, followed, each=MENTIONS_EACH * times, where=where)]
+        mentions = [*mentioned.edges, *self._graph.mentioning(tenant, followed, each=MENTIONS_EACH * times, where=where)]
         walked = walk(near, weights, mentions, {id_: rarities[id_] for id_ in followed})
         because = {chunk_id: tuple(known[id_].name for id_ in ids) for chunk_id, ids in walked.because.items()}
         return Found(_ranked(walked.scores), _ranked(walked.through), because)
-
 
     def _told(self, tenant: TenantId, named: Mapping[str, Entity], where: Filter | None, times: int) -> dict[ChunkId, float]:
         """Where nothing else is known to be near: the chunks that tell of what the query names, all alike."""
@@ -95,7 +94,7 @@ def _followed(
 ) -> Sequence[EntityId]:
     """The entities worth reading more of, ties by id."""
     worth = dict.fromkeys(rarities, 0.0)
-    for mention in mentioned.mentions:
+    for mention in mentioned.edges:
         worth[mention.entity_id] += near[mention.chunk_id] * rarities[mention.entity_id]
     for id_, weight in weights.items():
         worth[id_] += weight

@@ -31,9 +31,6 @@ def near(lists: Mapping[str, Sequence[ScoredChunk]]) -> dict[ChunkId, float]:
 def _shares(scored: Sequence[ScoredChunk], name: str) -> dict[ChunkId, float]:
     scores: NDArray[np.float64] = np.array([hit.score for hit in scored], np.float64)
     best = scores.max()
-    if name == "vector":
-        exponents = VECTOR_SHARPNESS * (scores - best)
-    else:
-        exponents = TEXT_SHARPNESS * (scores - best) / max(abs(best), 1e-9)
-    shares = np.exp(exponents)
+    sharpness = VECTOR_SHARPNESS if name == "vector" else TEXT_SHARPNESS / max(abs(best), 1e-9)
+    shares = np.exp(sharpness * (scores - best))
     return dict(zip((hit.chunk_id for hit in scored), (shares / shares.sum()).tolist(), strict=True))

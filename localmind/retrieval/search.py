@@ -175,7 +175,9 @@ class Search:
         lists = {name: self._try(name, partial(self._lists[name], question), refused) for name in names if name != "vector"}
         named = self._try("graph", partial(self._graph.link, question.tenant, question.text), refused) if walks else None
         if "vector" in names:
-            lists = {"vector": self._try("vector", running.result if running else partial(self._lists["vector"], question), refused)} | lists
+            lists = {
+                "vector": self._try("vector", running.result if running else partial(self._lists["vector"], question), refused)
+            } | lists
         answered = {name: found for name, found in lists.items() if found is not None}
         walked = None
         if named is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from localmind.graph.port import Mention
+from localmind.graph.port import Edge
 from localmind.model import ABOUT, ChunkId, EntityId
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def rarity(mentions: int, most: int) -> float:
 
 
 def walk(
-    near: Mapping[ChunkId, float], named: Mapping[EntityId, float], mentions: Sequence[Mention], rarities: Mapping[EntityId, float]
+    near: Mapping[ChunkId, float], named: Mapping[EntityId, float], mentions: Sequence[Edge], rarities: Mapping[EntityId, float]
 ) -> Walked:
     """near, named: where it begins, by weights > 0. mentions: the edges; those of entities without a rarity are left out.
 
@@ -97,7 +97,7 @@ def _places(ids: Sequence[str], of: Sequence[str]) -> Places:
     return np.array([place[id_] for id_ in of], np.intp)
 
 
-def _weights(edges: Sequence[Mention], at_entity: Places, rarities: Floats) -> Floats:
+def _weights(edges: Sequence[Edge], at_entity: Places, rarities: Floats) -> Floats:
     """Rarer entities lead further, and mentions that say what a chunk is about; often named is little more than named."""
     given = np.array([edge.weight for edge in edges], np.float64)
     is_subject = given >= ABOUT
@@ -115,7 +115,7 @@ def _restart(near: Sequence[float], named: Sequence[float]) -> tuple[Floats, Flo
     return chunks * ((1 - share) / (chunks.sum() or 1.0)), entities * (share / (entities.sum() or 1.0))
 
 
-def _reasons(edges: Sequence[Mention], flow: Floats, through: Mapping[ChunkId, float]) -> dict[ChunkId, tuple[EntityId, ...]]:
+def _reasons(edges: Sequence[Edge], flow: Floats, through: Mapping[ChunkId, float]) -> dict[ChunkId, tuple[EntityId, ...]]:
     reasons: dict[ChunkId, list[EntityId]] = {}
     for n in np.argsort(-flow, kind="stable").tolist():
         edge = edges[n]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -344,7 +345,9 @@ def test_another_tenant_sees_and_changes_nothing(store: Store) -> None:
     assert graph.get(OTHER, [ada]) == []
     assert graph.link(OTHER, ["Ada"]) == {}
     assert graph.neighbors(OTHER, [ada], limit=10) == []
-    assert graph.mentioned_in(OTHER, [ChunkId("c1")]).mentions == []
+    assert graph.chunks(OTHER, {ada: 1.0}, limit=10) == []
+    assert graph.chunks(OTHER, {ada: 1.0}, limit=10, where=Filter(frozenset((REPORT,)))) == []
+    assert graph.mentioned_in(OTHER, [ChunkId("c1")]).edges == []
     assert graph.mentioning(OTHER, [ada], each=9) == []
     assert graph.mentioning(OTHER, [ada], each=9, where=Filter(frozenset((REPORT,)))) == []
     assert graph.mentions(OTHER, ada, limit=10) == []
@@ -470,14 +473,39 @@ def test_chunk_ids_gives_every_chunk_that_mentions_something_once(store: Store) 
 # --- chunks
 
 
+def test_chunks_are_scored_by_the_weights_of_what_they_mention(store: Store) -> None:
+    write(store, {"both": says("Ada", "Babbage"), "strong": says("Ada", weight=5), "weak": says("Ada"), "none": says("Zuse")})
+    ada, babbage = entity_of(store.graph, "Ada"), entity_of(store.graph, "Babbage")
+    found = store.graph.chunks(ACME, {ada: 1.0, babbage: 10.0}, limit=10)
+    assert [hit.chunk_id for hit in found] == ["both", "strong", "weak"]
+    assert all(one.score >= two.score > 0 for one, two in pairwise(found))
+    assert store.graph.chunks(ACME, {ada: 1.0, babbage: 10.0}, limit=1) == found[:1]
+
+
+def test_a_rare_entity_weighs_more_than_one_that_is_everywhere(store: Store) -> None:
+    write(store, {f"c{n}": says("Common") for n in range(20)} | {"rare": says("Rare")})
+    weights = {entity_of(store.graph, "Common"): 1.0, entity_of(store.graph, "Rare"): 1.0}
+    assert store.graph.chunks(ACME, weights, limit=3)[0].chunk_id == "rare"
+
+
+def test_chunks_are_restricted_to_sources_and_an_empty_filter_matches_nothing(store: Store) -> None:
+    write(store, {"c1": says("Ada")})
+    write(store, {"c2": says("Ada")}, source=MEMO)
+    weights = {entity_of(store.graph, "Ada"): 1.0}
+    assert [hit.chunk_id for hit in store.graph.chunks(ACME, weights, limit=9, where=Filter(frozenset((MEMO,))))] == ["c2"]
+    assert store.graph.chunks(ACME, weights, limit=9, where=Filter(frozenset())) == []
+    assert store.graph.chunks(ACME, {EntityId("unknown"): 1.0}, limit=9) == []
+    assert store.graph.chunks(ACME, {}, limit=9) == []
+
+
 def test_what_chunks_mention_is_told_with_the_entities_and_how_often_the_greatest_is_mentioned(store: Store) -> None:
     write(store, {"c1": says("Ada", "Babbage", weight=2), "c2": says("Ada"), "c3": says("Ada", "Zuse")})
     write(store, {"o1": says("Ada", "Other")}, tenant=OTHER, source=MEMO)
     asked = [ChunkId(id_) for id_ in ("c1", "c2", "o1", "unknown", "not an id\x00")]
     found = store.graph.mentioned_in(ACME, asked)
-    told = {(mention.chunk_id, found.entities[mention.entity_id].name, mention.weight) for mention in found.mentions}
+    told = {(mention.chunk_id, found.entities[mention.entity_id].name, mention.weight) for mention in found.edges}
     assert told == {("c1", "Ada", 2), ("c1", "Babbage", 2), ("c2", "Ada", 1)}
-    assert len(found.mentions) == 3
+    assert len(found.edges) == 3
     assert {item.name: (id_, item.mentions) for id_, item in found.entities.items()} == {
         name: (entity_of(store.graph, name), count) for name, count in (("Ada", 3), ("Babbage", 1))
     }
@@ -600,7 +628,43 @@ def test_a_subgraph_around_a_centre_keeps_to_its_limit(store: Store) -> None:
 # --- the limits that keep the engines fast
 
 
-def test_of_an_entity_that_is_everywhere_only_so_many_mentions_are_sifted_for_a_source(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def limited(store: Store) -> Store:
+    if not isinstance(store.graph, SqlGraph):
+        pytest.skip("has no such limits")
+    return store
+
+
+def test_entities_too_frequent_to_be_read_are_looked_up_for_the_chunks_of_rarer_ones(
+    limited: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(limited, {f"c{n:02}": says("Common") for n in range(30)} | {"both": says("Common", "Rare"), "rare": says("Rare")})
+    weights = {entity_of(limited.graph, "Common"): 1.0, entity_of(limited.graph, "Rare"): 1.0}
+    exact = {hit.chunk_id: hit.score for hit in limited.graph.chunks(ACME, weights, limit=2)}
+    monkeypatch.setattr("localmind.graph.sql.ROWS_READ", 5)
+    found = {hit.chunk_id: hit.score for hit in limited.graph.chunks(ACME, weights, limit=2)}
+    assert found == pytest.approx(exact)
+    assert math.isclose(found[ChunkId("both")] - found[ChunkId("rare")], math.log1p(1) ** 2 / 2)
+
+
+def test_of_an_entity_that_is_everywhere_the_strongest_mentions_are_read(limited: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(limited, {f"c{n:02}": says("Common", weight=n + 1) for n in range(30)})
+    write(limited, {"m1": says("Common", weight=0.5)}, source=MEMO)
+    common = {entity_of(limited.graph, "Common"): 1.0}
+    monkeypatch.setattr("localmind.graph.sql.ROWS_READ", 5)
+    assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=9)] == ["c29", "c28", "c27", "c26", "c25"]
+    of_memo = Filter(frozenset((MEMO,)))
+    assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=9, where=of_memo)] == ["m1"]
+    monkeypatch.setattr("localmind.graph.sql.CHUNKS_READ", 10)
+    of_report = Filter(frozenset((REPORT,)))
+    assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=2, where=of_report)] == ["c29", "c28"]
+    monkeypatch.setattr("localmind.graph.sql.ROWS_READ", 1000)
+    assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=2, where=of_report)] == ["c29", "c28"]
+
+
+def test_of_an_entity_that_is_everywhere_only_so_many_mentions_are_sifted_for_a_source(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not isinstance(store.graph, SqlGraph):
         pytest.skip("sifts the newest, not the strongest")
     write(store, {f"c{n:02}": says("Common", weight=n + 1) for n in range(30)})

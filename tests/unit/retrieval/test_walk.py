@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localmind.graph.port import Mention
+from localmind.graph.port import Edge
 from localmind.model import ABOUT, ChunkId, EntityId
 from localmind.retrieval.walk import DAMPING, REASONS, Walked, rarity, walk
 
 chunk_ids = st.sampled_from([ChunkId(f"c{n}") for n in range(6)])
 entity_ids = st.sampled_from([EntityId(f"e{n}") for n in range(6)])
 weights = st.floats(0.01, 20)
-mentions = st.lists(st.builds(Mention, chunk_ids, entity_ids, weights), max_size=20)
+mentions = st.lists(st.builds(Edge, chunk_ids, entity_ids, weights), max_size=20)
 
 
-def edges(*pairs: tuple[str, str] | tuple[str, str, float]) -> list[Mention]:
-    return [Mention(ChunkId(pair[0]), EntityId(pair[1]), pair[2] if len(pair) == 3 else 1.0) for pair in pairs]
+def edges(*pairs: tuple[str, str] | tuple[str, str, float]) -> list[Edge]:
+    return [Edge(ChunkId(pair[0]), EntityId(pair[1]), pair[2] if len(pair) == 3 else 1.0) for pair in pairs]
 
 
 def walked(
-    near: Mapping[str, float], named: Mapping[str, float], mentions: list[Mention], rarities: Mapping[str, float] | None = None
+    near: Mapping[str, float], named: Mapping[str, float], mentions: list[Edge], rarities: Mapping[str, float] | None = None
 ) -> Walked:
     known = rarities or {mention.entity_id: 1.0 for mention in mentions}
     return walk(
@@ -52,7 +52,9 @@ def test_a_chunk_about_an_entity_is_led_to_before_one_that_mentions_it() -> None
 
 
 def test_an_entity_that_something_tells_of_is_followed_before_others() -> None:
-    found = walked({"a": 1.0}, {}, edges(("a", "Told"), ("a", "Untold"), ("b", "Told", ABOUT), ("c", "Told"), ("d", "Untold"), ("e", "Untold")))
+    found = walked(
+        {"a": 1.0}, {}, edges(("a", "Told"), ("a", "Untold"), ("b", "Told", ABOUT), ("c", "Told"), ("d", "Untold"), ("e", "Untold"))
+    )
     assert found.scores[ChunkId("b")] > found.scores[ChunkId("d")]
 
 
@@ -90,9 +92,7 @@ def test_only_the_main_reasons_are_given_the_strongest_first() -> None:
 
 
 @given(st.dictionaries(chunk_ids, weights, min_size=1), st.dictionaries(entity_ids, weights), mentions)
-def test_any_graph_gives_shares(
-    near: dict[ChunkId, float], named: dict[EntityId, float], some: list[Mention]
-) -> None:
+def test_any_graph_gives_shares(near: dict[ChunkId, float], named: dict[EntityId, float], some: list[Edge]) -> None:
     rarities = {EntityId(f"e{n}"): 1.0 + n for n in range(6)}
     found = walk(near, named, some, rarities)
     assert all(score >= 0 for score in found.scores.values())
