@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
@@ -34,12 +34,13 @@ MOST_QUERY_WORDS = 8
 
 _SHORT_FORM = re.compile(r"\(([^\W\d_][\w&-]{1,9})\)")
 _LONG_FORM = re.compile(r"(?<![\w-])([A-Z][A-Za-z&-]{0,8}[A-Z][A-Za-z]?) \(([^\W\d_][^()\n]{6,80})\)")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{2,}")
 _ANY_WORD = re.compile(r"[^\W_]+")
 _SENTENCE_END = re.compile(r"[.;:!?()]|\n\n")
 
 
 class KeyphraseExtractor:
-    """At most 16 entities beside the chunk's subjects, and 12 relations, heaviest first.
+    """At most 16 entities beside the chunk's subjects (5 at most), and 12 relations, heaviest first.
 
     Deterministic; a chunk's result depends on nothing else.
     """
@@ -182,11 +183,20 @@ def query_names(query: str) -> list[str]:
     words = [token.text for token in read if token.kind < Kind.BREAK]
     rows = (words[at : at + length] for length in range(1, MOST_QUERY_WORDS + 1) for at in range(len(words) - length + 1))
     names: dict[str, str] = {}
-    for name in (*(candidate.name for candidate in found.values()), *(" ".join(row) for row in rows if _may_name(row))):
+    unspaced = _unspaced_rows(query)
+    for name in (*(candidate.name for candidate in found.values()), *(" ".join(row) for row in rows if _may_name(row)), *unspaced):
         key = entity_key(name)
         if len(key) > 1 and len(names) < MOST_QUERY_NAMES:
             names.setdefault(key, name)
     return sorted(names.values(), key=lambda name: -name.count(" "))
+
+
+def _unspaced_rows(query: str) -> Iterator[str]:
+    """Of scripts that write no spaces, every row of 2 to 8 characters: where a name begins and ends the graph knows."""
+    for match in _UNSPACED.finditer(query):
+        run = match[0]
+        for length in range(2, MOST_QUERY_WORDS + 1):
+            yield from (run[at : at + length] for at in range(len(run) - length + 1))
 
 
 def _may_name(row: Sequence[str]) -> bool:

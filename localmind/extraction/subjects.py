@@ -92,6 +92,6 @@ def _opening(read: Sequence[Token], found: Mapping[str, Candidate], language: La
             words.append(token.text)
     for length in range(min(len(words), OPENING_WORDS), 0, -1):
         key = entity_key(" ".join(words[:length]))
-        if key in found and (found[key].proper or length > 1):
+        if key in found and (length > 1 or found[key].proper or (language.nouns_capitalised and words[0][0].isupper())):
             return key
     return None
