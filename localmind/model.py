@@ -165,9 +165,14 @@ ENTITY_TYPES = ("person", "organisation", "place", "product", "technology", "con
 """What an entity is taken for where one of them fits; other words are types too."""
 
 
+ABOUT = 5.0
+"""A mention of at least this weight says that the chunk is about the entity: its title or heading names it, or it opens with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExtractedEntity:
-    """An entity as one chunk names it. weight: how strongly the chunk is about it, > 0 (times named, for one).
+    """An entity as one chunk names it. weight: how strongly it does, > 0 (times named, for one); ABOUT and more:
+    it is what the chunk is about.
 
     start, end: where the chunk's text has it first, by its name or as the chunk calls it; None where that is not known.
     """
@@ -313,7 +318,10 @@ class Ranks:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that answers a query, with what a reader needs to open it."""
+    """A chunk that answers a query, with what a reader needs to open it.
+
+    because: names of the entities that led to it through the graph, the strongest first.
+    """
 
     chunk_id: ChunkId
     source_id: SourceId
@@ -327,6 +335,7 @@ class Hit:
     heading: str = ""
     uri: str | None = None
     breaks: tuple[int, ...] = ()
+    because: tuple[str, ...] = ()
 
     @property
     def last_page(self) -> int | None:

@@ -17,7 +17,11 @@ from localmind.graph.naming import entity_key
 
 MOST_NAME_WORDS = 8
 MOST_TERM_WORDS = 4
+NAME_WORDS = 2  # at either end of a run, where no capital tells the name: "der schweizer ingenieur maurice koechlin"
 MOST_CHARS = 100
+
+CAPITALS = 50
+"""A text with fewer capitalised words than one in so many is written without capitals."""
 
 _POSSESSIVES = ("'s", "’s", "s'", "s’")
 
@@ -35,10 +39,16 @@ class Candidate:
 
 def candidates(tokens: Sequence[Token], language: Language) -> dict[str, Candidate]:
     """By entity_key, in order of first appearance."""
-    pool = _Pool(language)
+    pool = _Pool(language, cased=_is_cased(tokens))
     for run, sentence in _runs(tokens, language):
         pool.take(run, sentence)
     return pool.result()
+
+
+def _is_cased(tokens: Sequence[Token]) -> bool:
+    """Whether capitals tell names: not in a script without them, nor in a text that is written without."""
+    words = sum(token.kind <= Kind.CAPITAL for token in tokens)
+    return CAPITALS * sum(token.kind == Kind.CAPITAL for token in tokens) >= words
 
 
 def _runs(tokens: Sequence[Token], language: Language) -> Iterator[tuple[list[Token], int]]:
@@ -130,8 +140,10 @@ def _joined(words: Sequence[Token]) -> str:
 class _Pool:
     """Collects candidates from runs."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, *, cased: bool) -> None:
         self._language = language
+        self._cased = cased
+        self._ends: list[tuple[Sequence[Token], int]] = []
         self._found: dict[str, Candidate] = {}
         self._within: defaultdict[str, list[int]] = defaultdict(list)  # rows of 1 to 3 words inside runs: their sentences
         self._spelling: dict[str, str] = {}  # of those words: in lower case, if the text has them so
@@ -169,6 +181,15 @@ class _Pool:
         if len(name) > 1 and text.isupper() and all(len(token.text) > 3 for token in name if not self._is_connector(token)):
             text = text.title()  # a heading that shouts
         self._add(text, len(name), sentence, proper=True)
+        self._take_bare(name, sentence)
+
+    def _take_bare(self, name: Sequence[Token], sentence: int) -> None:
+        """King Frederick IV of Denmark is Frederick IV of Denmark as well."""
+        before = lexicon().kinds["person_before"]
+        last = next((at for at in range(len(name) - 2, -1, -1) if name[at].text.lower() in before), None)
+        if last is not None and name[last + 1].kind == Kind.CAPITAL:
+            bare = name[last + 1 :]
+            self._add(_joined(bare), len(bare), sentence, proper=True)
 
     def _take_term(self, run: list[Token], sentence: int) -> None:
         words = self._term(run)
@@ -179,6 +200,8 @@ class _Pool:
         if all(token.kind == Kind.CAPITAL for token in words) and not (len(words) == 1 and (nouns or opening)):
             return  # a name
         self._note_rows(words, sentence, opening=opening)
+        if not self._cased and len(words) > NAME_WORDS:
+            self._ends += [(words[:NAME_WORDS], sentence), (words[-NAME_WORDS:], sentence)]
         if len(words) > MOST_TERM_WORDS:
             words = words[-3:]
         if len(words) > 1 and not all(token.text.lower() in generic for token in words):
@@ -244,6 +267,8 @@ class _Pool:
                 self._found[key] = Candidate(name, words, False, sentences)
         self._fold_last_names()
         self._drop_parts()
+        for part, sentence in self._ends:
+            self._add(_joined(part), NAME_WORDS, sentence, proper=False)
         for key, candidate in tuple(self._found.items()):
             candidate.score = self._score(key, candidate)
             if not candidate.score:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
@@ -17,30 +17,35 @@ from localmind.extraction.candidates import Candidate, candidates
 from localmind.extraction.kinds import kind_of
 from localmind.extraction.lexicon import Language, lexicon
 from localmind.extraction.port import ExtractionResult, Passage
+from localmind.extraction.subjects import names_something, subjects, takes_up, without_disambiguation
 from localmind.extraction.tokens import Kind, Token, tokens
 from localmind.graph.naming import entity_key
 from localmind.model import ExtractedEntity, ExtractedRelation, Extraction
 
-MOST_ENTITIES = 12
+MOST_ENTITIES = 16
 MOST_RELATIONS = 12
 FEW_ENTITIES = 6  # up to so many are filled up with what is named once in passing
 CLEAR_SCORE = 0.6
 MOST_TITLE_WORDS = 30
-MOST_QUERY_NAMES = 60
-MOST_QUERY_WORDS = 5
+MOST_NAME_WORDS = 6
+MOST_MENTION_WEIGHT = 4.0  # however often it is named: less than ABOUT
+MOST_QUERY_NAMES = 120
+MOST_QUERY_WORDS = 8
 
 _SHORT_FORM = re.compile(r"\(([^\W\d_][\w&-]{1,9})\)")
 _LONG_FORM = re.compile(r"(?<![\w-])([A-Z][A-Za-z&-]{0,8}[A-Z][A-Za-z]?) \(([^\W\d_][^()\n]{6,80})\)")
-_FILE_ENDINGS = (".pdf", ".docx", ".pptx", ".xlsx", ".html", ".htm", ".md", ".txt", ".csv", ".json", ".epub", ".eml", ".odt")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{2,}")
 _ANY_WORD = re.compile(r"[^\W_]+")
 _SENTENCE_END = re.compile(r"[.;:!?()]|\n\n")
-_DISAMBIGUATION = re.compile(r"\s*\([^)]*\)$")
 
 
 class KeyphraseExtractor:
-    """At most 12 entities and 12 relations a chunk, heaviest first. Deterministic; a chunk's result depends on nothing else."""
+    """At most 16 entities beside the chunk's subjects (5 at most), and 12 relations, heaviest first.
 
-    version = "keyphrase-1"
+    Deterministic; a chunk's result depends on nothing else.
+    """
+
+    version = "keyphrase-2"
     costly = False
 
     def extract(self, passages: Sequence[Passage]) -> list[ExtractionResult]:
@@ -49,13 +54,17 @@ class KeyphraseExtractor:
 
 def _extract(passage: Passage) -> Extraction:
     read = tokens(passage.text)
-    found = candidates(read, _language(read))
+    language = _language(read)
+    found = candidates(read, language)
     _weigh_titles(passage, found)
     pairs = _abbreviations(passage.text, found)
-    chosen = _choose(found)
+    about = subjects(passage, read, found, language)
+    chosen = _choose(found) | {key: found.setdefault(key, candidate) for key, (candidate, _) in about.items()}
+    weights = {key: min(candidate.score, MOST_MENTION_WEIGHT) for key, candidate in chosen.items()}
+    weights |= {key: weight for key, (_, weight) in about.items()}
     entities = tuple(
-        ExtractedEntity(candidate.name, kind_of(candidate.name, proper=candidate.proper), weight=round(candidate.score, 2))
-        for candidate in chosen.values()
+        ExtractedEntity(found.name, kind_of(found.name, proper=found.proper), weight=round(weights[key], 2))
+        for key, found in sorted(chosen.items(), key=lambda item: -weights[item[0]])
     )
     return Extraction(entities, _relations(chosen, pairs))
 
@@ -77,23 +86,11 @@ def _weigh_titles(passage: Passage, found: dict[str, Candidate]) -> None:
     for key, candidate in found.items():
         if key in above:
             candidate.score *= 1.5
-    title = _DISAMBIGUATION.sub("", passage.title.strip())
+    title = without_disambiguation(passage.title)
     heading = passage.heading.rsplit("›", 1)[-1].strip()
-    if _takes_up(passage.text, title):
+    if takes_up(passage.text, title):
         _add_title(title, found)
     _add_title(heading, found)
-
-
-def _takes_up(text: str, title: str) -> bool:
-    """Half of the words that tell something: the text of "Christopher Nolan" begins "Christopher Edward Nolan".
-
-    A title that a chunk does not take up would tie every chunk of a book to the same entity.
-    """
-    english = lexicon().english
-    lower = text.lower()
-    words = title.lower().split()
-    telling = [word for word in words if len(word) > 2 and word not in english.generic and word not in english.breaks]
-    return bool(words) and (2 * sum(word in lower for word in telling) >= len(telling) > 0 or title.lower() in lower)
 
 
 @lru_cache(maxsize=256)  # the same for every chunk of a section
@@ -105,12 +102,8 @@ def _keys_within(text: str) -> frozenset[str]:
 
 def _add_title(text: str, found: dict[str, Candidate]) -> None:
     """A title or heading that is short enough to name something."""
-    words = text.split()
-    language = lexicon().english
-    bare = [word.lower().strip(".,:;()") for word in words]
-    if len(words) > 6 or len(text) < 3 or text.lower().endswith(_FILE_ENDINGS):
-        return
-    if all(word in language.generic or (len(words) == 1 and word in language.breaks) or not word[:1].isalpha() for word in bare):
+    words, language = text.split(), lexicon().english
+    if not names_something(text, words=MOST_NAME_WORDS):
         return
     if key := entity_key(text):
         proper = all(word[0].isupper() for word in words if word.lower() not in language.breaks)
@@ -181,23 +174,31 @@ def _relations(chosen: Mapping[str, Candidate], pairs: Sequence[tuple[str, str]]
 
 
 def query_names(query: str) -> list[str]:
-    """Names that a query may mean, for Graph.link: names and terms in it, and its rows of up to 5 words; longest first, at most 60.
+    """Names that a query may mean, for Graph.link: names and terms in it, and its rows of up to 8 words; longest first, at most 120.
 
-    Rows of stop words alone are left out. Case does not matter.
+    Rows of stop words alone are left out, unless capitals make a name of them ("Changed It"). Case does not matter otherwise.
     """
     read = tokens(query)
     found = candidates(read, _language(read))
     words = [token.text for token in read if token.kind < Kind.BREAK]
-    empty = lexicon().english.breaks
-    rows = [
-        " ".join(row)
-        for length in (2, 1, 3, 4, 5)
-        for row in (words[at : at + length] for at in range(len(words) - length + 1))
-        if not all(word.lower() in empty or len(word) < 2 for word in row)
-    ]
+    rows = (words[at : at + length] for length in range(1, MOST_QUERY_WORDS + 1) for at in range(len(words) - length + 1))
     names: dict[str, str] = {}
-    for name in (*(candidate.name for candidate in found.values()), *rows):
+    unspaced = _unspaced_rows(query)
+    for name in (*(candidate.name for candidate in found.values()), *(" ".join(row) for row in rows if _may_name(row)), *unspaced):
         key = entity_key(name)
         if len(key) > 1 and len(names) < MOST_QUERY_NAMES:
             names.setdefault(key, name)
     return sorted(names.values(), key=lambda name: -name.count(" "))
+
+
+def _unspaced_rows(query: str) -> Iterator[str]:
+    """Of scripts that write no spaces, every row of 2 to 8 characters: where a name begins and ends the graph knows."""
+    for match in _UNSPACED.finditer(query):
+        run = match[0]
+        for length in range(2, MOST_QUERY_WORDS + 1):
+            yield from (run[at : at + length] for at in range(len(run) - length + 1))
+
+
+def _may_name(row: Sequence[str]) -> bool:
+    empty = lexicon().english.breaks
+    return not all(word.lower() in empty or len(word) < 2 for word in row) or (len(row) > 1 and all(word[0].isupper() for word in row))

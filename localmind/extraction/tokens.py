@@ -33,11 +33,12 @@ _LETTER = rf"[^\W_]|[{_MARKS}]"
 _TOKEN = re.compile(
     rf"""
       (?P<skip>(?:https?|ftp|file)://\S+ | www\.\S+ | (?<![\w.+-])[\w.+-]++@\w[\w.-]*)
-    | (?P<code>(?<![\w.:])[A-Za-z_][\w.]*+(?::::?[\w.]++)*+(?=\((?!e?s\)))       # a call, but not parameter(s)
+    | (?P<code>(?<![\w.:])[A-Za-z_][\w.]*+(?::::?[\w.]++)*+(?=\((?!e?s\)|\s))    # a call, but not parameter(s) or Smith( born 1911)
               | (?<![\w.:])[A-Za-z]\w++(?:(?:\.|:::?)[A-Za-z_]\w++)++(?![.]\w)   # data.frame, std::vector
               | (?<![\w.:])[A-Za-z]+_\w++)                                      # read_csv
     | (?P<dotted>(?<!\w)(?:[^\W\d_a-z]\.){{2,}}+(?:[^\W\d_a-z](?!\w))?)         # U.S.A., J.R.
-    | (?P<initial>(?<!\w)[^\W\d_a-z]\.(?=\s+[^\W\d_a-z]))                      # J. Smith
+    | (?P<initial>(?<!\w)[^\W\d_a-z]\.(?=\s+[^\W\d_a-z])                       # J. Smith
+                  | (?<![\w.])(?<=[^\W\d_A-Z]\ )[a-z]\.(?=\ [a-z]{{2}}))                # noel m. smith
     | (?P<title>(?<!\w)(?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Gen|Col|Capt|Lt|Sgt|Rev|Hon)\.(?=\s+[^\W\d_a-z]))
     | (?P<elided>(?<!\w)(?:qu|[ldnsjtcm]|dell|dall|nell|sull|all|un)['’](?=\w) | (?<!\w)[LD]['’](?=[^\W\d_A-Z]))  # l'eau
     | (?P<number>\d[\d.,:/–-]*(?<![.,:/–-])[A-Za-z%°]*)
@@ -94,7 +95,7 @@ def tokens(text: str) -> list[Token]:
                 opens = True
             line_start = match.end()
         elif group in ("dotted", "initial"):
-            found.append(Token(Kind.CAPITAL, word, False))
+            found.append(Token(Kind.LOWER if word.islower() else Kind.CAPITAL, word, False))
             opens = False
         elif group == "title":
             found.append(Token(Kind.CAPITAL if word in ("St.", "Mt.") else Kind.BREAK, word, False))

@@ -137,6 +137,16 @@ CALL () {
     RETURN t.mentions AS top ORDER BY t.tenant DESC, t.mentions DESC LIMIT 1
 }
 UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) RETURN e.id AS id, e.mentions AS mentions, top ORDER BY mentions, id"""
+MENTIONED_IN = (
+    """
+UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->(e:Entity)
+RETURN c.id AS chunk, m.weight AS weight, e"""
+    + _ENTITY
+    + " AS e"
+)
+MOST_MENTIONS = """
+MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0
+RETURN e.mentions AS most ORDER BY e.tenant DESC, e.mentions DESC LIMIT 1"""
 CHUNKS_OF_ENTITY = """
 MATCH (:Entity {tenant: $tenant, id: $entity})<-[m:MENTIONS]-(c:Chunk)
 RETURN c.id AS id ORDER BY m.weight DESC, id LIMIT $limit"""
@@ -170,6 +180,20 @@ UNWIND $read AS entity WITH collect(entity.id) AS ids, collect(entity) AS entiti
 UNWIND $sources AS source
 MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(c:Chunk)-[m:MENTIONS]->(e:Entity) WHERE e.id IN ids
 WITH c, m, [entity IN entities WHERE entity.id = e.id][0] AS row""" + (_SUMMED + " RETURN c.id AS id, score")
+
+_MENTIONING = """
+UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id})
+CALL (e) {
+    MATCH (e)<-[m:MENTIONS]-(c:Chunk) WITH m, c LIMIT $most<filter>
+    RETURN m.weight AS weight, c.id AS chunk ORDER BY weight DESC, chunk LIMIT $each
+}
+RETURN e.id AS entity, chunk, weight"""
+MENTIONING = _MENTIONING.replace("<filter>", "")
+MENTIONING_OF_SOURCES = _MENTIONING.replace("<filter>", " WHERE c.source_id IN $sources")
+MENTIONING_IN_SOURCES = """
+UNWIND $sources AS source
+MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(c:Chunk)-[m:MENTIONS]->(e:Entity) WHERE e.id IN $ids
+RETURN e.id AS entity, c.id AS chunk, m.weight AS weight"""
 
 # --- Relations -------------------------------------------------------------------------------------------------------
 

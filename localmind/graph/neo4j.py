@@ -11,9 +11,9 @@ from localmind.graph import cypher
 from localmind.graph.linking import Meanings, as_written, linked
 from localmind.graph.merging import Names, key_of
 from localmind.graph.neo4j_writing import replace, spoken, take_back
-from localmind.graph.port import Alike, ChunkExtraction, Neighbor, Statement, Subgraph
+from localmind.graph.port import Alike, ChunkExtraction, Edge, Mentioned, Neighbor, Statement, Subgraph
 from localmind.graph.rings import around
-from localmind.graph.scoring import damped, plan
+from localmind.graph.scoring import damped, plan, strongest
 from localmind.ids import is_id
 from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPage, Relation, ScoredChunk, SourceId, TenantId
 from localmind.neo4j import Neo4jDriver
@@ -36,6 +36,9 @@ ROWS_READ = 5_000
 
 CANDIDATES = 500
 """Chunks that are looked up one by one for entities too frequent to be read."""
+
+MENTIONS_READ = 500
+"""Mentions of one entity that are looked at for the strongest."""
 
 CHUNKS_READ = 1_000
 """A filter that leaves at most so many chunks is answered from their side."""
@@ -208,6 +211,26 @@ class Neo4jGraph:
             limit=limit,
         )
         return ranked(ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows)
+
+    def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
+        rows = self._driver.rows(cypher.MENTIONED_IN, tenant=tenant, ids=ids_in(ids))
+        most = self._driver.rows(cypher.MOST_MENTIONS, tenant=tenant)
+        entities = {EntityId(row["e"]["id"]): _entity(row["e"]) for row in rows}
+        mentions = [Edge(ChunkId(row["chunk"]), EntityId(row["e"]["id"]), row["weight"]) for row in rows]
+        return Mentioned(entities, mentions, most[0]["most"] if most else 0)
+
+    def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
+        """Of an entity with more than MENTIONS_READ mentions the newest are looked at."""
+        asked = ids_in(ids)
+        if not asked or (where is not None and not where.source_ids):
+            return []
+        statement, sources = cypher.MENTIONING, []
+        if where is not None:
+            statement, sources = cypher.MENTIONING_OF_SOURCES, ids_in(list(where.source_ids))
+            if self._driver.rows(cypher.COUNT_CHUNKS_OF_SOURCES, tenant=tenant, sources=sources)[0]["count"] <= CHUNKS_READ:
+                statement = cypher.MENTIONING_IN_SOURCES
+        rows = self._driver.rows(statement, tenant=tenant, ids=asked, sources=sources, each=each, most=MENTIONS_READ)
+        return strongest((Edge(ChunkId(row["chunk"]), EntityId(row["entity"]), row["weight"]) for row in rows), each)
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row["id"]) for row in self._driver.rows(cypher.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]

@@ -44,6 +44,22 @@ class Subgraph(NamedTuple):
     relations: tuple[Relation, ...]
 
 
+class Edge(NamedTuple):
+    """A chunk mentions an entity. weight: as ExtractedEntity's."""
+
+    chunk_id: ChunkId
+    entity_id: EntityId
+    weight: float
+
+
+class Mentioned(NamedTuple):
+    """What some chunks mention. most: how many chunks mention the tenant's most frequent entity, 0 where there is none."""
+
+    entities: Mapping[EntityId, Entity]
+    edges: Sequence[Edge]
+    most: int
+
+
 class Graph(Protocol):
     """Entities are merged over chunks and sources by `entity_key(name)` (graph/naming.py), and by what a write is told that names
     mean (graph/aliases.py); an entity goes with its last mention.
@@ -94,6 +110,15 @@ class Graph(Protocol):
 
     def chunks(self, tenant: TenantId, weights: Mapping[EntityId, float], *, limit: int, where: Filter | None = None) -> list[ScoredChunk]:
         """Chunks by the sum over their entities of weight x mention weight, damped for entities that are everywhere; best first."""
+
+    def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
+        """What these chunks mention, in no order. At most two round trips."""
+
+    def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
+        """For each of the entities the `each` chunks that mention it most strongly, ties by any rule that is always the same.
+
+        Bounded, however often an entity is mentioned: of one that is everywhere a filter may find fewer. One or two round trips.
+        """
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         """Chunks that name the entity, strongest first."""

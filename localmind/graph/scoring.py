@@ -1,10 +1,14 @@
-"""Which entities a search reads whole, and how much each counts. Pure: adapters carry it out."""
+"""Which entities and mentions a search reads, and how much each counts. Pure: adapters carry it out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
+
+from localmind.graph.port import Edge
+from localmind.model import EntityId
 
 K = TypeVar("K")
 
@@ -32,3 +36,14 @@ def plan(mentions: Sequence[tuple[K, int]], *, rows: int) -> tuple[list[K], list
             break
         read.append(key)
     return read, [key for key, _ in mentions[len(read) : len(read) + LOOKED_UP]]
+
+
+def strongest(mentions: Iterable[Edge], each: int) -> list[Edge]:
+    """Of each entity the `each` strongest mentions, ties by chunk id."""
+    by_entity: defaultdict[EntityId, list[Edge]] = defaultdict(list)
+    for mention in mentions:
+        by_entity[mention.entity_id].append(mention)
+    kept: list[Edge] = []
+    for some in by_entity.values():
+        kept += some if len(some) <= each else sorted(some, key=lambda mention: (-mention.weight, mention.chunk_id))[:each]
+    return kept

@@ -17,9 +17,9 @@ from localmind.graph.likeness import block_of
 from localmind.graph.linking import Meanings, as_written, linked
 from localmind.graph.merging import Merged, Names, RelationKey, Said, entity_id, key_of, merge
 from localmind.graph.paths import shortest_path
-from localmind.graph.port import Alike, ChunkExtraction, Neighbor, Statement, Subgraph
+from localmind.graph.port import Alike, ChunkExtraction, Edge, Mentioned, Neighbor, Statement, Subgraph
 from localmind.graph.rings import around
-from localmind.graph.scoring import damped, plan
+from localmind.graph.scoring import damped, plan, strongest
 from localmind.ids import is_id
 from localmind.model import (
     ChunkId,
@@ -46,6 +46,9 @@ ROWS_READ = 5_000
 
 CANDIDATES = 500
 """Chunks that are looked up one by one for entities too frequent to be read. About 0.4 ms for each of these."""
+
+MENTIONS_SIFTED = 200
+"""Mentions of one entity that are looked at for those of some sources."""
 
 CHUNKS_READ = 1_000
 """A filter that leaves at most so many chunks is answered from their side. About 10 ms."""
@@ -274,6 +277,27 @@ class SqlGraph:
             limit=limit,
         )
         return ranked(ScoredChunk(ChunkId(row.id), row.score) for row in found)
+
+    def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
+        with self._db.read() as connection:
+            rows = self._all(connection, sql.MENTIONED_IN, tenant=tenant, ids=_ids(ids))
+            most = self._all(connection, sql.MOST_MENTIONS, tenant=tenant)[0].most
+        # By place, not by name: a search reads hundreds of them.
+        entities = {entity[0]: Entity(*entity) for entity in {row[1:6] for row in rows}}
+        return Mentioned(entities, [Edge(row[0], row[1], row[6]) for row in rows], most or 0)
+
+    def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
+        asked = _ids(ids)
+        if not asked or (where is not None and not where.source_ids):
+            return []
+        statement, sources = sql.MENTIONING, []
+        if where is not None:
+            statement, sources = sql.MENTIONING_OF_SOURCES, _ids(where.source_ids)
+            most = CHUNKS_READ + 1
+            if self._read(sql.COUNT_CHUNKS_OF_SOURCES, sources=sources, most=most)[0][0] < most:
+                statement = sql.MENTIONING_IN_SOURCES
+        rows = self._read(statement, tenant=tenant, ids=asked, sources=sources, each=each, most=MENTIONS_SIFTED)
+        return strongest((Edge(*row) for row in rows), each)
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row.id) for row in self._read(sql.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]

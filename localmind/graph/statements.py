@@ -208,6 +208,30 @@ CHUNKS_OF_ENTITIES_IN_SOURCES = _SCORED.replace("<parts>", _PARTS_OF_ENTITIES).r
 CHUNKS_OF_HUB_IN_SOURCES = _SCORED.replace("<parts>", _PARTS_OF_HUB).replace("<filter>", _OF_SOURCES)
 CHUNKS_IN_SOURCES = _SCORED.replace("<parts>", _PARTS_OF_SOURCES).replace("<filter>", "")
 
+MENTIONED_IN = """
+SELECT c.id AS chunk_id, e.id, e.name, e.type, e.description, e.mentions, m.weight
+FROM TEXTS(:ids) AS asked CROSS JOIN chunk AS c JOIN mention AS m ON m.chunk_pk = c.pk JOIN entity AS e ON e.pk = m.entity_pk
+WHERE c.id = asked.value AND c.tenant = :tenant"""
+MOST_MENTIONS = "SELECT MAX(mentions) AS most FROM entity WHERE tenant = :tenant"
+
+# The strongest mentions stand first in the index mention_by_entity: of an entity that is everywhere no more than these are read.
+_MENTIONING = """
+SELECT c.id AS chunk_id, e.id AS entity_id, m.weight
+FROM TEXTS(:ids) AS asked CROSS JOIN entity AS e CROSS JOIN mention AS m CROSS JOIN chunk AS c
+WHERE e.id = asked.value AND e.tenant = :tenant AND m.entity_pk = e.pk AND c.pk = m.chunk_pk AND <mentions>"""
+_STRONGEST = """
+SELECT chunk_pk FROM mention WHERE entity_pk = e.pk ORDER BY weight DESC, chunk_pk LIMIT :each"""
+_STRONGEST_OF_SOURCES = """
+SELECT best.chunk_pk FROM (
+    SELECT chunk_pk, weight FROM mention WHERE entity_pk = e.pk ORDER BY weight DESC, chunk_pk LIMIT :most) AS best
+JOIN chunk ON chunk.pk = best.chunk_pk WHERE chunk.source_id IN TEXTS(:sources) ORDER BY best.weight DESC, best.chunk_pk LIMIT :each"""
+MENTIONING = _MENTIONING.replace("<mentions>", f"m.chunk_pk IN ({_STRONGEST})")
+MENTIONING_OF_SOURCES = _MENTIONING.replace("<mentions>", f"m.chunk_pk IN ({_STRONGEST_OF_SOURCES})")
+MENTIONING_IN_SOURCES = """
+SELECT c.id AS chunk_id, e.id AS entity_id, m.weight
+FROM chunk AS c CROSS JOIN mention AS m CROSS JOIN entity AS e
+WHERE c.source_id IN TEXTS(:sources) AND c.tenant = :tenant AND m.chunk_pk = c.pk AND e.pk = m.entity_pk AND e.id IN TEXTS(:ids)"""
+
 # --- Relations -------------------------------------------------------------------------------------------------------
 
 ADJACENT = """

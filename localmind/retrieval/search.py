@@ -1,22 +1,26 @@
-"""Search: asks the indexes, fuses their lists and shows what a reader may see."""
+"""Search: asks the indexes, lets their lists meet in a walk over the graph and shows what a reader may see."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
 
 from localmind.embedding.port import Embedder
 from localmind.errors import InvalidInput, StoreUnavailable, Unavailable
 from localmind.graph.port import Graph
-from localmind.model import Chunk, ChunkId, Filter, Hit, Mode, Ranks, ScoredChunk, SearchResult, SourceId, TenantId
+from localmind.model import Chunk, ChunkId, Entity, Filter, Hit, Mode, Ranks, ScoredChunk, SearchResult, SourceId, TenantId
 from localmind.retrieval.dense import DenseSearch
 from localmind.retrieval.fusion import fuse
-from localmind.retrieval.graph import GraphSearch
+from localmind.retrieval.graph import Found, GraphSearch
+from localmind.retrieval.near import near
 from localmind.retrieval.themes import Theme, Themes, hits_of
 from localmind.text.port import TextIndex
 from localmind.vectors.port import Vectors
+
+T = TypeVar("T")
 
 MAX_QUERY_CHARS = 10_000
 MAX_LIMIT = 100
@@ -59,13 +63,37 @@ class Catalog(Protocol):
 
 
 class _Asked(NamedTuple):
-    """What the indexes answered: lists by the name of their mode, and the names of those that did not answer."""
+    """What the indexes answered.
 
-    lists: dict[str, list[ScoredChunk]]
+    ranked: what is shown, the best first. places: a chunk's place in the list of each index that was asked for, by name.
+    because: names of entities, for chunks that the graph led to. degraded: the indexes that did not answer. full: there may be more.
+    """
+
+    ranked: Sequence[ScoredChunk]
+    places: Mapping[str, Mapping[ChunkId, int]]
+    because: Mapping[ChunkId, tuple[str, ...]]
     degraded: tuple[str, ...]
+    full: bool
 
 
-_List = Callable[[TenantId, str, int, Filter | None], list[ScoredChunk]]
+class _Question(NamedTuple):
+    """times: how much more than usual is read."""
+
+    tenant: TenantId
+    text: str
+    limit: int
+    where: Filter | None
+    times: int = 1
+
+    @property
+    def depth(self) -> int:
+        return max(LEAST_DEPTH, DEPTH_PER_HIT * self.limit) * self.times
+
+
+_List = Callable[[_Question], list[ScoredChunk]]
+
+_LISTS = {Mode.VECTOR: ("vector",), Mode.TEXT: ("text",), Mode.GRAPH: ("vector",), Mode.HYBRID: ("vector", "text")}
+"""The lists that a mode asks for; the walks of the last two begin at them."""
 
 
 class Search:
@@ -76,13 +104,12 @@ class Search:
     ) -> None:
         """themes: answers Mode.GLOBAL; without it that mode finds nothing."""
         dense = DenseSearch(embedder, vectors)
-        graphs = GraphSearch(graph)
+        self._graph = GraphSearch(graph)
         self._catalog = catalog
         self._themes = themes
         self._lists: dict[str, _List] = {
-            "vector": lambda tenant, query, limit, where: dense.search(tenant, query, limit=limit, where=where),
-            "text": lambda tenant, query, limit, where: text.search(tenant, query, limit=limit, where=where),
-            "graph": lambda tenant, query, limit, where: graphs.search(tenant, query, limit=limit, where=where),
+            "vector": lambda asked: dense.search(asked.tenant, asked.text, limit=asked.depth, where=asked.where),
+            "text": lambda asked: text.search(asked.tenant, asked.text, limit=asked.depth, where=asked.where),
         }
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="search")
 
@@ -98,8 +125,9 @@ class Search:
     ) -> SearchResult:
         """The best `limit` chunks, each once, of the tenant's sources that are among source_ids and have one of the tags.
 
-        Score: of the mode's own list, or the sum of reciprocal ranks; ranks: for the lists that were asked. An index that
-        does not answer is left out and named in `degraded`. Raises InvalidInput; StoreUnavailable where none answers.
+        Score: of the mode's own list; of a walk, its share of visits; where the graph is away, the sum of reciprocal ranks.
+        ranks: for the lists that were asked. An index that does not answer is left out and named in `degraded`. Raises
+        InvalidInput; StoreUnavailable where none answers, or in mode graph the graph does not.
         """
         begun = time.perf_counter()
         query = query.encode("utf-8", "ignore").decode()  # half a surrogate pair stands in no text
@@ -110,13 +138,12 @@ class Search:
         if mode is Mode.GLOBAL:
             themes = [] if self._themes is None else self._themes.find(tenant, query, where=where)
             return SearchResult(hits_of(themes, limit), _milliseconds_since(begun))
-        names = tuple(self._lists) if mode is Mode.HYBRID else (mode.value,)
-        depth = max(LEAST_DEPTH, DEPTH_PER_HIT * limit)
-        asked = self._ask(names, tenant, query, depth, where)
-        hits = self._show(tenant, asked.lists, limit)
-        if len(hits) < limit and any(len(found) == depth for found in asked.lists.values()):
-            asked = self._ask(names, tenant, query, DEEPER * depth, where)
-            hits = self._show(tenant, asked.lists, limit)
+        question = _Question(tenant, query, limit, where)
+        asked = self._ask(question, mode)
+        hits = self._show(tenant, asked, limit)
+        if len(hits) < limit and asked.full:
+            asked = self._ask(question._replace(times=DEEPER), mode)
+            hits = self._show(tenant, asked, limit)
         return SearchResult(hits, _milliseconds_since(begun), asked.degraded)
 
     def themes(
@@ -139,41 +166,69 @@ class Search:
             return None
         return Filter(self._catalog.sources.ids_with(tenant, source_ids, tags))
 
-    def _ask(self, names: Sequence[str], tenant: TenantId, query: str, depth: int, where: Filter | None) -> _Asked:
-        """All lists at once: the model and the vector index work outside Python's lock, while SQL is read in this thread."""
-        running: dict[str, Future[list[ScoredChunk]]] = {}
-        if len(names) > 1:
-            running = {name: self._threads.submit(self._lists[name], tenant, query, depth, where) for name in names[:1]}
-        lists: dict[str, list[ScoredChunk]] = {}
+    def _ask(self, question: _Question, mode: Mode) -> _Asked:
+        """The model and the vector index work outside Python's lock, while SQL is read in this thread."""
         refused: dict[str, Unavailable] = {}
-        for name in sorted(names, key=running.__contains__):
-            try:
-                future = running.get(name)
-                lists[name] = self._lists[name](tenant, query, depth, where) if future is None else future.result()
-            except Unavailable as error:
-                refused[name] = error
-        if not lists:
-            first = next(iter(refused.values()))
-            raise StoreUnavailable(f"Search can't be answered now: {first.message}", hint=first.hint, services=list(refused)) from first
-        return _Asked({name: lists[name] for name in names if name in lists}, tuple(name for name in names if name in refused))
+        names = _LISTS[mode]
+        walks = mode in (Mode.GRAPH, Mode.HYBRID)
+        running = self._threads.submit(self._lists["vector"], question) if walks else None
+        lists = {name: self._try(name, partial(self._lists[name], question), refused) for name in names if name != "vector"}
+        named = self._try("graph", partial(self._graph.link, question.tenant, question.text), refused) if walks else None
+        if "vector" in names:
+            lists = {
+                "vector": self._try("vector", running.result if running else partial(self._lists["vector"], question), refused)
+            } | lists
+        answered = {name: found for name, found in lists.items() if found is not None}
+        walked = None
+        if named is not None:
+            walked = self._try("graph", partial(self._walk, question, named, answered), refused)
+        if walked is None and (mode is Mode.GRAPH or not answered):
+            raise _unavailable(refused)
+        degraded = tuple(name for name in ("vector", "text", "graph") if name in refused)
+        full = any(len(found) == question.depth for found in answered.values())
+        if walked is None:
+            rankings = {name: [scored.chunk_id for scored in found] for name, found in answered.items()}
+            ranked = next(iter(answered.values())) if len(answered) == 1 else fuse(rankings)
+            return _Asked(ranked, {name: _places(ranking) for name, ranking in answered.items()}, {}, degraded, full)
+        if mode is Mode.GRAPH:
+            linked = {scored.chunk_id for scored in walked.linked}
+            ranked = [scored for scored in walked.chunks if scored.chunk_id in linked]
+            return _Asked(ranked, {"graph": _places(ranked)}, walked.because, degraded, full)
+        places = {name: _places(found) for name, found in [*answered.items(), ("graph", walked.linked)]}
+        return _Asked(walked.chunks, places, walked.because, degraded, full)
 
-    def _show(self, tenant: TenantId, lists: Mapping[str, Sequence[ScoredChunk]], limit: int) -> tuple[Hit, ...]:
+    def _walk(self, question: _Question, named: Mapping[str, Entity], lists: Mapping[str, Sequence[ScoredChunk]]) -> Found:
+        return self._graph.walk(question.tenant, named, near(lists), where=question.where, times=question.times)
+
+    @staticmethod
+    def _try(name: str, ask: Callable[[], T], refused: dict[str, Unavailable]) -> T | None:
+        try:
+            return ask()
+        except Unavailable as error:
+            refused[name] = error
+            return None
+
+    def _show(self, tenant: TenantId, asked: _Asked, limit: int) -> tuple[Hit, ...]:
         """The first `limit` chunks that can be shown. One statement, and more only where many can't."""
-        rankings = {name: [scored.chunk_id for scored in found] for name, found in lists.items()}
-        ranked = list(next(iter(lists.values()))) if len(lists) == 1 else fuse(rankings)
-        ranks = {name: {chunk_id: rank for rank, chunk_id in enumerate(ranking, start=1)} for name, ranking in rankings.items()}
         hits: list[Hit] = []
         at = 0
-        while at < len(ranked) and len(hits) < limit:
-            batch = ranked[at : at + 2 * limit]
+        while at < len(asked.ranked) and len(hits) < limit:
+            batch = asked.ranked[at : at + 2 * limit]
             at += len(batch)
             shown = self._catalog.chunks.visible(tenant, [scored.chunk_id for scored in batch])
-            hits += [
-                _hit(shown[scored.chunk_id], scored, Ranks(**{name: places.get(scored.chunk_id) for name, places in ranks.items()}))
-                for scored in batch
-                if scored.chunk_id in shown
-            ]
+            hits += [_hit(shown[scored.chunk_id], scored, asked) for scored in batch if scored.chunk_id in shown]
         return tuple(hits[:limit])
+
+
+def _places(scored: Sequence[ScoredChunk]) -> dict[ChunkId, int]:
+    return {hit.chunk_id: place for place, hit in enumerate(scored, start=1)}
+
+
+def _unavailable(refused: Mapping[str, Unavailable]) -> StoreUnavailable:
+    first = next(iter(refused.values()))
+    error = StoreUnavailable(f"Search can't be answered now: {first.message}", hint=first.hint, services=list(refused))
+    error.__cause__ = first
+    return error
 
 
 def _check(query: str, limit: int) -> None:
@@ -189,7 +244,7 @@ def _check(query: str, limit: int) -> None:
         )
 
 
-def _hit(shown: Shown, scored: ScoredChunk, ranks: Ranks) -> Hit:
+def _hit(shown: Shown, scored: ScoredChunk, asked: _Asked) -> Hit:
     chunk = shown.chunk
     return Hit(
         chunk_id=chunk.id,
@@ -199,11 +254,12 @@ def _hit(shown: Shown, scored: ScoredChunk, ranks: Ranks) -> Hit:
         start=chunk.start,
         end=chunk.end,
         score=scored.score,
-        ranks=ranks,
+        ranks=Ranks(**{name: places.get(scored.chunk_id) for name, places in asked.places.items()}),
         page=chunk.page,
         breaks=chunk.breaks,
         heading=chunk.heading,
         uri=shown.uri,
+        because=asked.because.get(scored.chunk_id, ()),
     )
 
 

@@ -376,6 +376,9 @@ def test_another_tenant_sees_and_changes_nothing(store: Store) -> None:
     assert graph.neighbors(OTHER, [ada], limit=10) == []
     assert graph.chunks(OTHER, {ada: 1.0}, limit=10) == []
     assert graph.chunks(OTHER, {ada: 1.0}, limit=10, where=Filter(frozenset((REPORT,)))) == []
+    assert graph.mentioned_in(OTHER, [ChunkId("c1")]).edges == []
+    assert graph.mentioning(OTHER, [ada], each=9) == []
+    assert graph.mentioning(OTHER, [ada], each=9, where=Filter(frozenset((REPORT,)))) == []
     assert graph.mentions(OTHER, ada, limit=10) == []
     assert graph.path(OTHER, ada, babbage) is None
     assert graph.subgraph(OTHER, center=ada).entities == ()
@@ -524,6 +527,53 @@ def test_chunks_are_restricted_to_sources_and_an_empty_filter_matches_nothing(st
     assert store.graph.chunks(ACME, {}, limit=9) == []
 
 
+def test_what_chunks_mention_is_told_with_the_entities_and_how_often_the_greatest_is_mentioned(store: Store) -> None:
+    write(store, {"c1": says("Ada", "Babbage", weight=2), "c2": says("Ada"), "c3": says("Ada", "Zuse")})
+    write(store, {"o1": says("Ada", "Other")}, tenant=OTHER, source=MEMO)
+    asked = [ChunkId(id_) for id_ in ("c1", "c2", "o1", "unknown", "not an id\x00")]
+    found = store.graph.mentioned_in(ACME, asked)
+    told = {(mention.chunk_id, found.entities[mention.entity_id].name, mention.weight) for mention in found.edges}
+    assert told == {("c1", "Ada", 2), ("c1", "Babbage", 2), ("c2", "Ada", 1)}
+    assert len(found.edges) == 3
+    assert {item.name: (id_, item.mentions) for id_, item in found.entities.items()} == {
+        name: (entity_of(store.graph, name), count) for name, count in (("Ada", 3), ("Babbage", 1))
+    }
+    assert found.most == 3
+    assert store.graph.mentioned_in(ACME, []) == ({}, [], 3)
+    assert store.graph.mentioned_in(FRESH, [ChunkId("c1")]) == ({}, [], 0)
+
+
+def mentioning(store: Store, *names: str, each: int, where: Filter | None = None) -> set[tuple[str, str, float]]:
+    known = {entity_of(store.graph, name): name for name in names}
+    found = store.graph.mentioning(ACME, [*known, EntityId("unknown"), EntityId("not an id\x00")], each=each, where=where)
+    assert len(set(found)) == len(found)
+    return {(known[mention.entity_id], mention.chunk_id, mention.weight) for mention in found}
+
+
+def test_of_each_entity_the_chunks_are_told_that_mention_it_most_strongly(store: Store) -> None:
+    write(store, {"c1": says("Ada"), "c2": says("Ada", weight=5), "c3": says("Ada", weight=3)})
+    write(store, {"c4": says("Babbage")})
+    assert mentioning(store, "Ada", "Babbage", each=2) == {("Ada", "c2", 5), ("Ada", "c3", 3), ("Babbage", "c4", 1)}
+    assert store.graph.mentioning(ACME, [], each=2) == []
+
+
+def test_mentions_are_restricted_to_sources_and_an_empty_filter_matches_nothing(store: Store) -> None:
+    write(store, {"c1": says("Ada", weight=3), "c2": says("Ada", weight=2)})
+    write(store, {"m1": says("Ada"), "m2": says("Ada", weight=0.5)}, source=MEMO)
+    assert mentioning(store, "Ada", each=1, where=Filter(frozenset((MEMO,)))) == {("Ada", "m1", 1)}
+    assert mentioning(store, "Ada", each=9, where=Filter(frozenset((MEMO, SourceId("unknown"))))) == {("Ada", "m1", 1), ("Ada", "m2", 0.5)}
+    assert mentioning(store, "Ada", each=9, where=Filter(frozenset())) == set()
+
+
+def test_a_filter_that_leaves_many_chunks_finds_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for engine in ("sql", "neo4j"):
+        monkeypatch.setattr(f"localmind.graph.{engine}.CHUNKS_READ", 0)
+    write(store, {"c1": says("Ada", weight=3), "c2": says("Ada", weight=2)})
+    write(store, {"m1": says("Ada"), "m2": says("Ada", weight=0.5)}, source=MEMO)
+    assert mentioning(store, "Ada", each=1, where=Filter(frozenset((MEMO,)))) == {("Ada", "m1", 1)}
+    assert mentioning(store, "Ada", each=9, where=Filter(frozenset((MEMO, REPORT)))) == mentioning(store, "Ada", each=9)
+
+
 def test_mentions_come_strongest_first(store: Store) -> None:
     write(store, {"c1": says("Ada"), "c2": says("Ada", weight=3), "c3": says("Ada", weight=2)})
     assert store.graph.mentions(ACME, entity_of(store.graph, "Ada"), limit=2) == ["c2", "c3"]
@@ -604,7 +654,7 @@ def test_a_subgraph_around_a_centre_keeps_to_its_limit(store: Store) -> None:
     assert [item.name for item in found.entities] == ["Hub", "B1", "C1"]
 
 
-# --- the limits that keep the embedded engine fast
+# --- the limits that keep the engines fast
 
 
 @pytest.fixture
@@ -639,3 +689,18 @@ def test_of_an_entity_that_is_everywhere_the_strongest_mentions_are_read(limited
     assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=2, where=of_report)] == ["c29", "c28"]
     monkeypatch.setattr("localmind.graph.sql.ROWS_READ", 1000)
     assert [hit.chunk_id for hit in limited.graph.chunks(ACME, common, limit=2, where=of_report)] == ["c29", "c28"]
+
+
+def test_of_an_entity_that_is_everywhere_only_so_many_mentions_are_sifted_for_a_source(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not isinstance(store.graph, SqlGraph):
+        pytest.skip("sifts the newest, not the strongest")
+    write(store, {f"c{n:02}": says("Common", weight=n + 1) for n in range(30)})
+    write(store, {"m1": says("Common", weight=0.5)}, source=MEMO)
+    monkeypatch.setattr("localmind.graph.sql.CHUNKS_READ", 0)
+    of_memo = Filter(frozenset((MEMO,)))
+    assert mentioning(store, "Common", each=3, where=of_memo) == {("Common", "m1", 0.5)}
+    monkeypatch.setattr("localmind.graph.sql.MENTIONS_SIFTED", 5)
+    assert mentioning(store, "Common", each=3, where=of_memo) == set()
+    assert mentioning(store, "Common", each=2) == {("Common", "c29", 30), ("Common", "c28", 29)}

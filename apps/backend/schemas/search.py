@@ -44,6 +44,7 @@ class HitOut(Reply):
     ranks: RanksOut
     heading: str
     uri: str | None
+    because: list[str] = Field(description="Names of the entities that led to it through the graph, at most five, the strongest first.")
 
 
 class SearchOut(Reply):
@@ -67,6 +68,7 @@ class SearchOut(Reply):
                             "ranks": {"vector": 1, "text": 1, "graph": None},
                             "heading": "",
                             "uri": None,
+                            "because": ["leek soup"],
                         }
                     ],
                     "took_ms": 11.2,

@@ -169,6 +169,20 @@ def test_the_graph_reaches_chunks_that_share_no_word_with_the_query(library: Lib
     assert found == [bridges["bridge"], bridges["railway"]]
 
 
+@pytest.mark.parametrize("mode", [Mode.GRAPH, Mode.HYBRID])
+def test_a_hit_names_the_entities_that_led_to_it(library: Library, bridges: Mapping[str, ChunkId], mode: Mode) -> None:
+    hits = {hit.chunk_id: hit for hit in library.search().search(ACME, "Royal Albert Bridge", mode=mode).hits}
+    assert hits[bridges["bridge"]].because[0] == "Royal Albert Bridge"
+    assert hits[bridges["railway"]].because == ("Isambard Brunel",)
+    if mode is Mode.HYBRID:
+        assert hits[bridges["eggs"]].because == ()
+
+
+def test_modes_without_the_graph_give_no_entities(library: Library, bridges: Mapping[str, ChunkId]) -> None:
+    for mode in (Mode.VECTOR, Mode.TEXT):
+        assert {hit.because for hit in library.search().search(ACME, "Royal Albert Bridge", mode=mode).hits} == {()}
+
+
 def test_a_hit_says_where_it_stands(library: Library, bridges: Mapping[str, ChunkId]) -> None:
     hit = library.search().search(ACME, "eggs").hits[0]
     assert (hit.chunk_id, hit.title, hit.uri, hit.page, hit.start, hit.end) == (
@@ -234,11 +248,19 @@ def test_an_embedder_that_is_away_is_as_good_as_no_vectors(library: Library, bri
     assert (result.hits[0].chunk_id, result.degraded) == (bridges["bridge"], ("vector",))
 
 
+def test_the_graph_answers_without_vectors(library: Library, bridges: Mapping[str, ChunkId]) -> None:
+    result = library.search(vectors=Away(StoreUnavailable("away"))).search(ACME, "Royal Albert Bridge", mode=Mode.GRAPH)
+    assert [hit.chunk_id for hit in result.hits] == [bridges["bridge"], bridges["railway"]]
+    assert result.degraded == ("vector",)
+
+
 def test_where_no_store_answers_the_error_says_so(library: Library) -> None:
     away = Away(StoreUnavailable("The index is away.", hint="Start it."))
     with pytest.raises(StoreUnavailable, match=r"The index is away\. Start it\.") as caught:
         library.search(vectors=away, text=away, graph=away).search(ACME, "bridge")
     assert caught.value.data["services"] == ["text", "graph", "vector"]
+    with pytest.raises(StoreUnavailable):
+        library.search(graph=away).search(ACME, "bridge", mode=Mode.GRAPH)
     with pytest.raises(StoreUnavailable):
         library.search(text=away).search(ACME, "bridge", mode=Mode.TEXT)
 
