@@ -21,6 +21,9 @@ MAX_TOKENS = 400
 PASSAGE_TOKENS = 1_500
 """Of all passages together."""
 
+PROMPT_TOKENS = PASSAGE_TOKENS + 500
+"""Of a call, about: with the rules and the names."""
+
 TITLE_CHARS, SUMMARY_CHARS = 100, 1_200
 
 _SCHEMA = {

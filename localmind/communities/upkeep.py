@@ -29,12 +29,14 @@ from localmind.embedding.port import Embedder
 from localmind.errors import Cancelled, ConfigurationError, LLMUnavailable
 from localmind.graph.port import Graph
 from localmind.ids import random_id
+from localmind.llm.metering import Spent
 from localmind.llm.port import LLM, RequestRefused
 from localmind.model import CentralEntity, Community, CommunityId, EntityId, Quote, TenantId, Usage
 from localmind.operations import metrics
 
 if TYPE_CHECKING:
     from localmind.catalog.chunks import VisibleChunk
+    from localmind.ingest.budget import Budget
     from localmind.model import ChunkId
 
 SMALL = 1_000
@@ -107,9 +109,11 @@ class Upkeep:
         llm: LLM | None,
         *,
         llm_concurrency: int = 1,
+        budget: Budget | None = None,
     ) -> None:
+        """budget: what the LLM may cost a tenant, for documents and for this; None: no limit."""
         self._catalog, self._graph, self._network, self._embedder, self._llm = catalog, graph, network, embedder, llm
-        self._llm_concurrency = llm_concurrency
+        self._llm_concurrency, self._budget = llm_concurrency, budget
         self._made_by = "" if llm is None else summarising.version(llm)
         self._stopping = threading.Event()
         self._working = threading.Lock()
@@ -245,7 +249,7 @@ class Upkeep:
         visible = self._catalog.chunks.visible(tenant, wanted)
         rows = [_row(draft, central[draft.id], _texts(chunks[draft.id], visible)) for draft in drafts]
         if self._llm is not None:
-            self._have_written(self._llm, drafts, rows, old, visible, chunks, report)
+            self._have_written(tenant, self._llm, drafts, rows, old, visible, chunks, report)
         texts = [f"{row['title']}. {', '.join(name for _, name, _ in row['entities'])}. {row['summary'][:EMBEDDED_CHARS]}" for row in rows]
         for row, vector in zip(rows, self._embedder.embed_documents(texts), strict=True):
             row["vector"] = np.ascontiguousarray(vector, dtype=np.float32).tobytes()
@@ -263,6 +267,7 @@ class Upkeep:
 
     def _have_written(
         self,
+        tenant: TenantId,
         llm: LLM,
         drafts: Sequence[_Draft],
         rows: Sequence[dict[str, Any]],
@@ -282,9 +287,10 @@ class Upkeep:
             texts = _texts(chunks[draft.id], visible)
             if draft.size >= LLM_LEAST and texts and report.calls + len(asked) < LLM_CALLS:
                 asked.append((row, texts, tuple(CentralEntity(*each) for each in row["entities"])))
-        if not asked:
+        if not asked or not self._can_pay(tenant, len(asked)):
             return
         report.calls += len(asked)
+        before = report.usage
         with ThreadPoolExecutor(self._llm_concurrency, thread_name_prefix="communities-llm") as pool:
             for (row, texts, _), answer in zip(asked, pool.map(lambda one: _ask(llm, one[2], one[1]), asked), strict=True):
                 written, usage = answer
@@ -294,6 +300,17 @@ class Upkeep:
                 if written is not None:
                     row.update(title=written.title, summary=written.summary, made_by=self._made_by)
                     row["sources"] = row["sources"] or [[texts[0].quote_id, 0, len(texts[0].text)]]
+        if self._budget is not None:
+            prompt, completion = (
+                report.usage.prompt_tokens - before.prompt_tokens,
+                report.usage.completion_tokens - before.completion_tokens,
+            )
+            self._budget.spend(tenant, Spent(len(asked), prompt, completion))
+
+    def _can_pay(self, tenant: TenantId, calls: int) -> bool:
+        """Whether the budget has room for so many more; without it communities keep their own words, and the next update asks again."""
+        expected = Spent(calls, calls * summarising.PROMPT_TOKENS, calls * summarising.MAX_TOKENS)
+        return self._budget is None or self._budget.allows(self._budget.account(tenant), expected)
 
     def _holds(self, known: Community, draft: _Draft, visible: Mapping[ChunkId, VisibleChunk]) -> bool:
         """Whether what the LLM wrote can stay: of this model, on passages that are there, about nearly the same members."""

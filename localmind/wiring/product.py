@@ -200,7 +200,15 @@ def _build_communities(
     from localmind.communities.upkeep import Upkeep
 
     store = engines.store
-    upkeep = Upkeep(store.catalog, store.graph, engines.network, embedder, llm, llm_concurrency=settings.llm_concurrency)
+    upkeep = Upkeep(
+        store.catalog,
+        store.graph,
+        engines.network,
+        embedder,
+        llm,
+        llm_concurrency=settings.llm_concurrency,
+        budget=build_budget(settings, store.catalog),
+    )
     keeper = Keeper(upkeep, busy=pipeline.busy)
     pipeline.on_change = keeper.changed
     return upkeep, keeper

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from localmind.communities import keeper
+from localmind.ingest.budget import Budget, Limits
+from localmind.llm.metering import Prices
 from localmind.llm.openai import OpenAILLM
 from localmind.model import PERSONAL, Community, Mode, SourceId, TenantId
 from localmind.settings import Settings
@@ -272,6 +274,25 @@ def test_without_a_usable_answer_the_words_of_the_sources_stay(
     llm_server.always({"title": "Coastal defence", "summary": "Pump and dyke."})
     with_llm.mind.communities.update(PERSONAL)  # nothing changed but that the model answers
     assert theme_of(with_llm, "Harbour Pump").title == "Coastal defence"
+
+
+def test_what_the_llm_costs_is_written_down_and_held_against_the_budget(
+    with_llm: Desk, llm_server: LLMServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localmind.communities.upkeep.LLM_LEAST", 3)
+    llm_server.always({"title": "Coastal defence", "summary": "Pump and dyke."})
+    upkeep = with_llm.mind.communities
+    upkeep._budget = Budget(with_llm.mind.catalog.spending, Limits(tokens=1), Prices(), model="scripted")
+    with_llm.put(PUMP)
+    report = upkeep.update(PERSONAL)
+    assert report is not None and (report.calls, written(llm_server)) == (0, 0)
+    assert theme_of(with_llm, "Harbour Pump").made_by == ""
+
+    upkeep._budget = Budget(with_llm.mind.catalog.spending, Limits(tokens=1_000_000), Prices(), model="scripted")
+    report = upkeep.update(PERSONAL)
+    assert report is not None and report.calls == written(llm_server) >= 1
+    bill = upkeep._budget.account(PERSONAL).bill
+    assert (bill.spent.calls, bill.spent.prompt_tokens) == (report.calls, report.usage.prompt_tokens)
 
 
 def test_an_llm_answers_from_themes_and_passages(settings: Settings, llm_server: LLMServer) -> None:
