@@ -21,6 +21,8 @@ OTHER_NAMES = {
     "JOB_ID",
     "CONVERSATION_ID",
     "ENTITY_ID",
+    "ID_1",
+    "ID_2",
     "MILVUS_HOST",
     "PROMETHEUS_MULTIPROC_DIR",
     "README",
