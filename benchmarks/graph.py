@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ from localmind.catalog.tables import chunk, entity, metadata
 from localmind.graph.port import ChunkExtraction
 from localmind.graph.sql import SqlGraph
 from localmind.ids import stable_id
-from localmind.model import ChunkId, EntityId, ExtractedEntity, ExtractedRelation, Extraction, Filter, SourceId, TenantId
+from localmind.model import ChunkId, ExtractedEntity, ExtractedRelation, Extraction, Filter, SourceId, TenantId
+from localmind.retrieval.graph import GraphSearch
 
 TENANT = TenantId("bench")
 BATCH = 300
@@ -42,7 +43,7 @@ def extractions(chunks: int, seed: int) -> Iterator[Extraction]:
                 for a, b in ends
                 if a % len(names) != b % len(names)
             )
-            yield Extraction(tuple(ExtractedEntity(name, weight=1.0 + (i == 0)) for i, name in enumerate(names)), relations)
+            yield Extraction(tuple(ExtractedEntity(name, weight=8.0 if i == 0 else 1.0) for i, name in enumerate(names)), relations)
 
 
 def fill(database: Database, graph: SqlGraph, chunks: int) -> list[float]:
@@ -88,20 +89,21 @@ def timed(calls: Sequence[Callable[[], object]]) -> str:
     return f"p50 {statistics.median(walls):7.2f} ms   p95 {sorted(walls)[int(len(walls) * 0.95)]:7.2f} ms   CPU mean {cpu:7.2f} ms"
 
 
-def read(database: Database, graph: SqlGraph) -> None:
+def read(database: Database, graph: SqlGraph, count: int) -> None:
     random = np.random.default_rng(2)
     with database.read() as connection:
         rows = connection.execute(sa.select(entity.c.id, entity.c.name, entity.c.mentions).order_by(entity.c.mentions.desc())).all()
-    hubs = [row.id for row in rows[:5]]
     print(f"{len(rows)} entities; the five greatest are mentioned {[row.mentions for row in rows[:5]]} times")
     middle = [row for row in rows if 20 <= row.mentions <= 2000]
     queries = [[middle[i] for i in random.integers(0, len(middle), 3)] for _ in range(200)]
 
-    def search(found: Sequence[sa.Row[tuple[str, str, int]]], extra: Sequence[EntityId] = (), where: Filter | None = None) -> None:
-        linked = graph.link(TENANT, [row.name for row in found] + [f"no such name {n}" for n in range(60)])
-        weights = {item.id: 1.0 for item in linked.values()} | dict.fromkeys(extra, 1.0)
-        near = graph.neighbors(TENANT, list(weights), limit=20)
-        graph.chunks(TENANT, {item.entity.id: 0.2 for item in near} | weights, limit=50, where=where)
+    searches = GraphSearch(graph)
+    chunks = [ChunkId(stable_id("chunk", n)) for n in range(count)]
+    near = [dict.fromkeys((chunks[i] for i in random.integers(0, count, 70).tolist()), 1 / 70) for _ in queries]
+
+    def search(names: Sequence[str], begin: Mapping[ChunkId, float], where: Filter | None = None) -> None:
+        linked = graph.link(TENANT, [*names, *(f"no such name {n}" for n in range(100))])
+        searches.walk(TENANT, linked, begin, where=where)
 
     some = Filter(frozenset(SourceId(f"source{n}") for n in range(0, 20)))
     half = Filter(frozenset(SourceId(f"source{n}") for n in range(0, 500)))
@@ -110,11 +112,15 @@ def read(database: Database, graph: SqlGraph) -> None:
     print("link 63 names            ", timed([lambda v=v: graph.link(TENANT, v) for v in named]))  # type: ignore[misc]
     print("neighbors of 3           ", timed([lambda v=v: graph.neighbors(TENANT, v, limit=20) for v in ids]))  # type: ignore[misc]
     print("chunks of 3              ", timed([lambda v=v: graph.chunks(TENANT, dict.fromkeys(v, 1.0), limit=50) for v in ids]))  # type: ignore[misc]
-    print("all three                ", timed([lambda v=v: search(v) for v in queries]))  # type: ignore[misc]
-    print("all three and five hubs  ", timed([lambda v=v: search(v, hubs) for v in queries]))  # type: ignore[misc]
-    print("only five hubs           ", timed([lambda: search([], hubs) for _ in range(50)]))
-    print("three, 20 sources        ", timed([lambda v=v: search(v, hubs, some) for v in queries[:50]]))  # type: ignore[misc]
-    print("three, 500 sources       ", timed([lambda v=v: search(v, hubs, half) for v in queries[:50]]))  # type: ignore[misc]
+    hub_names = [row.name for row in rows[:5]]
+    for label, extra, where in (
+        ("walk                     ", [], None),
+        ("walk from five hubs too  ", hub_names, None),
+        ("walk, 20 sources         ", [], some),
+        ("walk, 500 sources        ", [], half),
+    ):
+        calls = zip(queries, near, strict=True)
+        print(label, timed([lambda v=v, n=n, e=extra, w=where: search([*(row.name for row in v), *e], n, w) for v, n in calls]))  # type: ignore[misc]
     print("entities containing      ", timed([lambda n=n: graph.entities(TENANT, query=f"name {n:x}") for n in range(20)]))  # type: ignore[misc]
     print("first page of entities   ", timed([lambda: graph.entities(TENANT) for _ in range(50)]))
     print("path                     ", timed([lambda v=v: graph.path(TENANT, v[0], v[1]) for v in ids[:50]]))  # type: ignore[misc]
@@ -147,7 +153,7 @@ def main() -> None:
             some = costs[at : at + max(1, len(costs) // 20)]
             print(f"write at {at * BATCH:>7} chunks: {statistics.mean(some):.3f} ms CPU a chunk")
         print(f"database: {path.stat().st_size / arguments.chunks:.0f} bytes a chunk, of which {len(TEXT)} are its text")
-    read(database, graph)
+    read(database, graph, arguments.chunks)
     take_back(graph, arguments.chunks)
     database.close()
 

@@ -28,6 +28,7 @@ from localmind.ids import random_id
 from localmind.model import Chunk, ChunkId, Extraction, SourceId, TenantId
 from localmind.neo4j import Neo4jDriver
 from localmind.retrieval.graph import GraphSearch
+from localmind.retrieval.near import near
 from localmind.text.neo4j import Neo4jText
 from localmind.text.port import TitledChunk
 
@@ -153,7 +154,10 @@ def main() -> None:
         asked = queries(corpus, 100)
         search = GraphSearch(graph)
         timed("text search", [lambda q=q: text.search(tenant, q, limit=50) for q in asked])  # type: ignore[misc]
-        timed("graph search", [lambda q=q: search.search(tenant, q, limit=50) for q in asked])  # type: ignore[misc]
+        timed(
+            "graph search",
+            [lambda q=q: search.walk(tenant, search.link(tenant, q), near({"text": text.search(tenant, q, limit=50)})) for q in asked],
+        )  # type: ignore[misc]
         timed("first page of entities", [lambda: graph.entities(tenant)] * 20)
         timed("subgraph of 100", [lambda: graph.subgraph(tenant)] * 20)
         load(driver, lambda q: text.search(tenant, q, limit=50), asked, given.threads, given.seconds)

@@ -1,42 +1,33 @@
-"""How well each search mode finds the passages that a question needs, on sets of multi-hop questions.
+"""How well each search mode finds the passages that a question needs, and how fast: asked through the REST API, without an LLM.
 
-    .venv/bin/python benchmarks/retrieval.py --data FOLDER/hotpotqa --folder /tmp/retrieval-bench
+    .venv/bin/python benchmarks/retrieval.py --data FOLDER/hotpotqa FOLDER/twowiki --folder /tmp/retrieval-bench
 
-FOLDER/hotpotqa holds passages.jsonl ({"id","title","text"}) and questions.jsonl ({"id","question","gold":[ids]}). Each passage is
-one source of one chunk. --half 0 and --half 1 ask every other question, so that settings are chosen on one half and reported
-on the other. A second run on the same folder asks without ingesting.
+FOLDER/hotpotqa holds passages.jsonl ({"id","title","text"}) and questions.jsonl ({"id","question","gold":[ids]}). Passages are put in
+as texts with the id as uri; hits are mapped to passages by uri, each counted once. The service runs in this process behind its ASGI
+app. 95% intervals by bootstrap over the questions. --half 0 and --half 1 ask every other question, so that settings are chosen on one
+half and reported on the other; --lower asks in lower case. A second run on the same folder asks without ingesting.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
-from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.migrate import migrate
-from localmind.catalog.tables import source
-from localmind.embedding.onnx import LocalEmbedder
-from localmind.extraction.keyphrase import KeyphraseExtractor
-from localmind.extraction.port import Passage
-from localmind.graph.port import ChunkExtraction
-from localmind.graph.sql import SqlGraph
-from localmind.ids import stable_id
-from localmind.model import Chunk, ChunkId, ChunkKey, Mode, SourceId, TenantId
-from localmind.retrieval.search import Search
-from localmind.text.fts5 import Fts5Text
-from localmind.text.port import TitledChunk
-from localmind.vectors.lancedb import LanceVectors
+from apps.backend.app import create_app
+from localmind.evaluation.statistics import Interval, bootstrap, paired, percentile
+from localmind.settings import Settings
 
-TENANT = TenantId("bench")
-BATCH = 300
+MODES = ("vector", "text", "graph", "hybrid")
+MEASURES = ("R@2", "R@5", "R@10", "all@5", "MRR")
+BATCH = 200
+PATIENCE_S = 3600
 
 
 class Question(NamedTuple):
@@ -44,109 +35,111 @@ class Question(NamedTuple):
     gold: frozenset[str]
 
 
-class Product(NamedTuple):
-    database: Database
-    embedder: LocalEmbedder
-    vectors: LanceVectors
-    graph: SqlGraph
-    search: Search
+class Answers(NamedTuple):
+    """By mode: rows of measures in MEASURES' order, one a question, in percent; milliseconds of each search as the caller waits."""
+
+    measured: dict[str, list[tuple[float, ...]]]
+    waited_ms: dict[str, list[float]]
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def questions(data: Path, half: int | None) -> list[Question]:
-    every = [Question(item["question"], frozenset(item["gold"])) for item in lines(data / "questions.jsonl")]
-    return every if half is None else every[half::2]
-
-
-def compose(folder: Path, models: Path) -> Product:
+@contextmanager
+def service(folder: Path, models: Path) -> Iterator[TestClient]:
     folder.mkdir(parents=True, exist_ok=True)
-    database = Database(sqlite_url(folder / "catalog.db"))
-    migrate(database)
-    embedder = LocalEmbedder(models)
-    vectors = LanceVectors(folder / "vectors", model=embedder.model, dim=embedder.dim)
-    vectors.open()
-    text, graph = Fts5Text(database), SqlGraph(database)
-    return Product(database, embedder, vectors, graph, Search(Catalog(database), embedder, vectors, text, graph))
+    models.mkdir(parents=True, exist_ok=True)
+    if not (folder / "models").exists():
+        (folder / "models").symlink_to(models.resolve(), target_is_directory=True)
+    settings = Settings(_env_file=None, data_dir=folder, llm_model="mock", seed_guides=False, web=False, log_level="ERROR")  # type: ignore[call-arg]
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        while client.get("/readyz").status_code != 200:
+            time.sleep(0.1)
+        yield client
 
 
-def ingest(product: Product, passages: Sequence[dict[str, Any]]) -> None:
-    extractor, text, catalog = KeyphraseExtractor(), Fts5Text(product.database), Catalog(product.database)
+def ingest(client: TestClient, passages: Sequence[dict[str, Any]]) -> None:
+    jobs = []
     for at in range(0, len(passages), BATCH):
-        batch = passages[at : at + BATCH]
-        chunks = [
-            Chunk(ChunkId(stable_id("chunk", item["id"])), SourceId(stable_id("source", item["id"])), 0, item["text"], 0, len(item["text"]))
-            for item in batch
-        ]
-        vectors = product.embedder.embed_documents([f"{item['title']}\n{item['text']}" for item in batch])
-        results = extractor.extract([Passage(item["title"], "", item["text"]) for item in batch])
-        product.vectors.append(TENANT, [ChunkKey(chunk.id, chunk.source_id) for chunk in chunks], vectors)
-        with product.database.write() as connection:
-            connection.execute(
-                sa.insert(source),
-                [
-                    {
-                        "id": chunk.source_id,
-                        "tenant": TENANT,
-                        "uri": item["id"],
-                        "kind": "text",
-                        "title": item["title"],
-                        "tags": [],
-                        "version": 1,
-                        "latest": 1,
-                        "created_at": 0.0,
-                        "updated_at": 0.0,
-                    }
-                    for item, chunk in zip(batch, chunks, strict=True)
-                ],
-            )
-            catalog.chunks.stage(TENANT, [(chunk, 1) for chunk in chunks])
-            text.write(TENANT, [TitledChunk(item["title"], chunk) for item, chunk in zip(batch, chunks, strict=True)])
-            product.graph.write(
-                TENANT,
-                [ChunkExtraction(chunk.source_id, chunk.id, result.extraction) for chunk, result in zip(chunks, results, strict=True)],
-            )
-    product.vectors.optimize(TENANT)
-
-
-def measure(search: Search, asked: Sequence[Question], mode: Mode) -> dict[str, float]:
-    """In percent, averaged over the questions; ms is the median wall time of a search."""
-    rows: list[dict[str, float]] = []
-    for question in asked:
-        begun = time.perf_counter()
-        hits = search.search(TENANT, question.text, mode=mode, limit=10).hits
-        took = (time.perf_counter() - begun) * 1000
-        found = list(dict.fromkeys(hit.uri for hit in hits))
-        first = next((rank for rank, uri in enumerate(found, start=1) if uri in question.gold), None)
-        recall = {k: len(question.gold.intersection(found[:k])) / len(question.gold) for k in (2, 5, 10)}
-        rows.append(
-            {"R@2": recall[2], "R@5": recall[5], "R@10": recall[10], "all@5": float(recall[5] == 1), "MRR": 1 / first if first else 0.0}
-            | {"ms": took / 100}
+        texts = [{"title": item["title"], "text": item["text"], "uri": item["id"]} for item in passages[at : at + BATCH]]
+        reply = client.post(
+            "/api/v1/sources/bulk", content="\n".join(map(json.dumps, texts)), headers={"Content-Type": "application/x-ndjson"}
         )
-    means = {name: 100 * statistics.mean(row[name] for row in rows) for name in rows[0]}
-    return means | {"ms": 100 * statistics.median(row["ms"] for row in rows)}
+        reply.raise_for_status()
+        jobs += [source["job_id"] for source in reply.json()["sources"] if source["job_id"]]
+    until = time.monotonic() + PATIENCE_S
+    for job in jobs:
+        while (status := client.get(f"/api/v1/jobs/{job}").json()["status"]) in ("queued", "running"):
+            if time.monotonic() > until:
+                raise SystemExit("The ingest takes too long.")
+            time.sleep(0.2)
+        if status != "succeeded":
+            raise SystemExit(f"Job {job} ended as {status}.")
+
+
+def search(client: TestClient, text: str, mode: str) -> list[str]:
+    """The uris of the hits, each once, best first."""
+    reply = client.post("/api/v1/search", json={"query": text, "mode": mode, "limit": 10})
+    reply.raise_for_status()
+    return list(dict.fromkeys(hit["uri"] for hit in reply.json()["hits"]))
+
+
+def measure(found: Sequence[str], gold: frozenset[str]) -> tuple[float, ...]:
+    recall = [100 * len(gold.intersection(found[:k])) / len(gold) for k in (2, 5, 10)]
+    first = next((rank for rank, uri in enumerate(found, start=1) if uri in gold), None)
+    return (*recall, 100.0 * (recall[1] == 100), 100 / first if first else 0.0)
+
+
+def ask(client: TestClient, asked: Sequence[Question]) -> Answers:
+    """Mode after mode: more questions than the service remembers embeddings of lie between two askings of one."""
+    answers = Answers({mode: [] for mode in MODES}, {mode: [] for mode in MODES})
+    search(client, "warm", "hybrid")
+    for mode in MODES:
+        for n, question in enumerate(asked):
+            # Other spaces, another key of the service's memory: each mode embeds each question itself.
+            text = question.text + " " * (1 + MODES.index(mode))
+            begun = time.perf_counter()
+            found = search(client, text, mode)
+            answers.waited_ms[mode].append((time.perf_counter() - begun) * 1000)
+            answers.measured[mode].append(measure(found, asked[n].gold))
+    return answers
+
+
+def shown(interval: Interval) -> str:
+    return f"{interval.mean:.1f} ({interval.low:.1f} to {interval.high:.1f})"
+
+
+def table(name: str, answers: Answers) -> None:
+    print(f"\n| {name} | " + " | ".join(MEASURES) + " | p50 ms | p95 ms |")
+    print("|---" * (len(MEASURES) + 3) + "|")
+    for mode in MODES:
+        columns = [shown(bootstrap(column)) for column in zip(*answers.measured[mode], strict=True)]
+        waited = answers.waited_ms[mode]
+        print(f"| {mode} | " + " | ".join(columns) + f" | {percentile(waited, 50):.1f} | {percentile(waited, 95):.1f} |")
+    for mode in ("graph", "hybrid"):
+        pairs = zip(zip(*answers.measured["vector"], strict=True), zip(*answers.measured[mode], strict=True), strict=True)
+        print(f"| {mode} - vector | " + " | ".join(shown(paired(before, after)) for before, after in pairs) + " | | |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, required=True, help="where the engines lie; made when it is not there")
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="where the services' data lie; made when it is not there")
+    parser.add_argument("--models", type=Path, help="folder of built models; default: in --folder")
     parser.add_argument("--half", type=int, choices=(0, 1))
-    arguments = parser.parse_args()
-    product = compose(arguments.folder / arguments.data.name, arguments.folder / "models")
-    passages = lines(arguments.data / "passages.jsonl")
-    if product.vectors.count(TENANT) == 0:
-        ingest(product, passages)
-    asked = questions(arguments.data, arguments.half)
-    product.embedder.embed_query("warm")
-    print(f"{arguments.data.name}: {len(passages)} passages, {len(asked)} questions, {product.graph.count_entities(TENANT)} entities")
-    print(f"{'mode':8}" + "".join(f"{name:>8}" for name in ("R@2", "R@5", "R@10", "all@5", "MRR", "ms")))
-    for mode in (Mode.VECTOR, Mode.TEXT, Mode.GRAPH, Mode.HYBRID):
-        print(f"{mode.value:8}" + "".join(f"{value:8.1f}" for value in measure(product.search, asked, mode).values()))
-    product.vectors.close()
-    product.database.close()
+    parser.add_argument("--lower", action="store_true", help="ask in lower case")
+    given = parser.parse_args()
+    for data in given.data:
+        passages = lines(data / "passages.jsonl")
+        asked = [Question(item["question"], frozenset(item["gold"])) for item in lines(data / "questions.jsonl")]
+        asked = asked if given.half is None else asked[given.half :: 2]
+        if given.lower:
+            asked = [question._replace(text=question.text.lower()) for question in asked]
+        with service(given.folder / data.name, given.models or given.folder / "models") as client:
+            if not client.get("/api/v1/sources?limit=1").json()["items"]:
+                ingest(client, passages)
+            table(f"{data.name}, {len(asked)} questions", ask(client, asked))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import structlog
 
 from localmind.catalog.jobs import BULK
 from localmind.errors import Cancelled, ConfigurationError, LLMUnavailable, LocalMindError
+from localmind.extraction.keyphrase import with_subjects
 from localmind.extraction.port import PaidExtractor, Passage
 from localmind.graph.port import ChunkExtraction
 from localmind.ids import text_hash
@@ -133,7 +134,7 @@ class Enrich:
         while lacking and run.stopped is None:
             found |= self._ask(run, lacking)
         written = [
-            ChunkExtraction(chunk.source_id, chunk.id, found[key], chunk.text)
+            ChunkExtraction(chunk.source_id, chunk.id, with_subjects(found[key], Passage(run.title, chunk.heading, chunk.text)), chunk.text)
             for chunk, key in zip(chunks, hashes, strict=True)
             if key in found
         ]

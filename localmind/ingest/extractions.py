@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from localmind.catalog.catalog import Catalog
+from localmind.extraction.keyphrase import with_subjects
 from localmind.extraction.port import Extractor, Passage
 from localmind.graph.port import ChunkExtraction
 from localmind.ids import text_hash
@@ -20,13 +21,17 @@ class Extractions:
 
     def of(self, tenant: TenantId, batch: Sequence[tuple[Chunk, str]]) -> list[Extraction]:
         """Of chunks with their sources' titles, in order."""
-        results = self._extractor.extract([Passage(title, chunk.heading, chunk.text) for chunk, title in batch])
+        passages = [Passage(title, chunk.heading, chunk.text) for chunk, title in batch]
+        results = self._extractor.extract(passages)
         found = [result.extraction for result in results]
         if self.llm_version is None:
             return found
         hashes = [text_hash(chunk.text) for chunk, _ in batch]
         cached = self._catalog.sources.extractions(tenant, self.llm_version, hashes)
-        return [unpack(cached[key]) if key in cached else each for key, each in zip(hashes, found, strict=True)]
+        return [
+            with_subjects(unpack(cached[key]), passage) if key in cached else each
+            for key, passage, each in zip(hashes, passages, found, strict=True)
+        ]
 
     def said(self, tenant: TenantId, ids: Sequence[ChunkId]) -> list[ChunkExtraction]:
         """As a graph is told it, of those of the chunks that are there."""

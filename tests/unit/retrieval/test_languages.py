@@ -65,10 +65,10 @@ CASES = {
 }
 
 
-def second_hop_is_found(library: Library, query: str, passages: Sequence[tuple[str, str]], mode: Mode) -> bool:
-    ids = [library.add(title, text)[0] for title, text in [*passages, *NOISE]]
+def second_hop_is_found(shelf: Library, query: str, passages: Sequence[tuple[str, str]], mode: Mode) -> bool:
+    ids = [shelf.add(title, text)[0] for title, text in [*passages, *NOISE]]
     away = Away(StoreUnavailable("away"))
-    found = [hit.chunk_id for hit in library.search(vectors=away).search(ACME, query, mode=mode, limit=2).hits]
+    found = [hit.chunk_id for hit in shelf.search(vectors=away).search(ACME, query, mode=mode, limit=2).hits]
     return set(found) == set(ids[:2])
 
 
