@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from tests.unit.cli.conftest import Localmind, Service
@@ -32,6 +34,7 @@ def dataset(localmind: Localmind, service: Service, tmp_path: Path) -> Path:
 
 
 def test_it_measures_each_mode_and_leaves_no_conversation(localmind: Localmind, service: Service, dataset: Path) -> None:
+    before = conversations(service)
     told = localmind("eval", dataset, "--mode", "hybrid", "--mode", "text", "--json", env=service.env)
     assert told.code == 0, told.err
     found = json.loads(told.out)
@@ -44,9 +47,12 @@ def test_it_measures_each_mode_and_leaves_no_conversation(localmind: Localmind, 
     assert hybrid["measures"]["citation_precision"]["mean"] > 0
     assert 0 < hybrid["search_p50_ms"] <= hybrid["search_p95_ms"]
     assert [row["question"] for row in found["questions"]["text"]] == [each["question"] for each in QUESTIONS]
-    import httpx
+    assert conversations(service) == before
 
-    assert httpx.get(f"{service.url}/api/v1/conversations", trust_env=False).json()["items"] == []
+
+def conversations(service: Service) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = httpx.get(f"{service.url}/api/v1/conversations", trust_env=False).json()["items"]
+    return items
 
 
 def test_a_run_is_kept_and_compared_with(localmind: Localmind, service: Service, dataset: Path, tmp_path: Path) -> None:
