@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from localmind.embedding.port import Embedder
 from localmind.graph.port import Graph
+from localmind.ingest.budget import Budget
+from localmind.llm.metering import Meter, Spent
 from localmind.llm.port import LLM, RequestRefused, Turn
+from localmind.llm.tokens import estimated_tokens
 from localmind.model import Entity, EntityId, TenantId
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ OPEN = 0.50
 PROMPT = "same-1"
 PAIRS_A_CALL = 20
 MOST_ANSWER_TOKENS = 1_000
+ANSWER_TOKENS_A_PAIR = 15
 MOST_DESCRIPTION_CHARS = 300
 
 _ANY_TYPE = ("concept", "name")
@@ -67,7 +71,7 @@ class Described(NamedTuple):
 
 
 class Judge(Protocol):
-    def same(self, pairs: Sequence[Described]) -> list[bool | None]:
+    def same(self, tenant: TenantId, pairs: Sequence[Described]) -> list[bool | None]:
         """Whether the two of each pair are one thing; None where that could not be told. Raises LLMUnavailable."""
 
 
@@ -150,25 +154,31 @@ SCHEMA: dict[str, Any] = {
 
 
 class LLMJudge:
-    """One call for PAIRS_A_CALL pairs. What can't be read tells nothing."""
+    """One call for PAIRS_A_CALL pairs, as far as the tenant's budget goes. What can't be read tells nothing."""
 
-    def __init__(self, llm: LLM) -> None:
-        self._llm = llm
+    def __init__(self, llm: LLM, budget: Budget) -> None:
+        self._llm, self._budget = llm, budget
 
-    def same(self, pairs: Sequence[Described]) -> list[bool | None]:
+    def same(self, tenant: TenantId, pairs: Sequence[Described]) -> list[bool | None]:
         found: list[bool | None] = []
         for at in range(0, len(pairs), PAIRS_A_CALL):
-            found += self._ask(pairs[at : at + PAIRS_A_CALL])
+            found += self._ask(tenant, pairs[at : at + PAIRS_A_CALL])
         return found
 
-    def _ask(self, pairs: Sequence[Described]) -> list[bool | None]:
+    def _ask(self, tenant: TenantId, pairs: Sequence[Described]) -> list[bool | None]:
         listed = json.dumps([{"n": n, "a": pair.one, "b": pair.other} for n, pair in enumerate(pairs, start=1)], ensure_ascii=False)
         turns = [Turn("system", _prompt()), Turn("user", listed)]
+        expected = Spent(1, sum(estimated_tokens(turn.content) for turn in turns), ANSWER_TOKENS_A_PAIR * len(pairs))
+        if not self._budget.allows(self._budget.account(tenant), expected):
+            return [None] * len(pairs)
         try:
-            answer = self._llm.complete(turns, max_tokens=MOST_ANSWER_TOKENS, schema=SCHEMA).text
+            completion = self._llm.complete(turns, max_tokens=MOST_ANSWER_TOKENS, schema=SCHEMA)
         except RequestRefused:
             return [None] * len(pairs)
-        return read_verdicts(answer, len(pairs))
+        meter = Meter()
+        meter.add(turns, completion)
+        self._budget.spend(tenant, meter.spent)
+        return read_verdicts(completion.text, len(pairs))
 
 
 def read_verdicts(answer: str, count: int) -> list[bool | None]:

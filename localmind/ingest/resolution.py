@@ -238,14 +238,14 @@ class Resolution:
         return merges
 
     def _by_judge(self, tenant: TenantId, pairs: Sequence[Pair]) -> list[Merge]:
-        """An answer is kept, so that nobody is asked twice."""
+        """A verdict is kept, so that nobody is asked for it twice."""
         assert self._judge is not None
         try:
-            verdicts = self._judge.same(self._context.described(tenant, pairs))
+            verdicts = self._judge.same(tenant, self._context.described(tenant, pairs))
         except LLMUnavailable:
             return []
         told = list(zip(pairs, verdicts, strict=True))
-        different = [(key_of(pair.one.name), key_of(pair.other.name)) for pair, is_same in told if not is_same]
+        different = [(key_of(pair.one.name), key_of(pair.other.name)) for pair, is_same in told if is_same is False]
         self._aliases.keep_apart(tenant, different, by="llm")
         return [Merge(_canonical(pair.one), _canonical(pair.other), "llm", 0.9) for pair, is_same in told if is_same]
 

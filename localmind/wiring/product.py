@@ -115,7 +115,9 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     refiner = build_refiner(settings, llm, keyphrases)
     changes = Changes()
     extractions = Extractions(catalog, keyphrases, llm_version=refiner.version if refiner is not None else None)
-    resolution = Resolution(store, extractions, Context(store.graph, embedder), LLMJudge(llm) if llm is not None else None)
+    budget = build_budget(settings, catalog)
+    judge = LLMJudge(llm, budget) if llm is not None else None
+    resolution = Resolution(store, extractions, Context(store.graph, embedder), judge)
     pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes)
     pipeline.resolution = resolution
     if role is not Role.DOOR:
@@ -134,7 +136,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         store=store,
         sources=Sources(store, accept, wake=wake, has_llm=llm is not None),
         jobs=Jobs(catalog, changes, wake),
-        budget=build_budget(settings, catalog),
+        budget=budget,
         search=search,
         chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window),
         conversations=conversations,

@@ -74,7 +74,7 @@ class ScriptedJudge:
     same_names: set[frozenset[str]] = field(default_factory=set)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def same(self, pairs: Sequence[Described]) -> list[bool | None]:
+    def same(self, tenant: TenantId, pairs: Sequence[Described]) -> list[bool | None]:
         names = [(one.split(":")[0], other.split(":")[0]) for one, other in pairs]
         self.asked += names
         return [frozenset(pair) in self.same_names for pair in names]
