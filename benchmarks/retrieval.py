@@ -27,6 +27,7 @@ from localmind.settings import Settings
 MODES = ("vector", "text", "graph", "hybrid")
 MEASURES = ("R@2", "R@5", "R@10", "all@5", "MRR")
 BATCH = 200
+START_S = 300  # the model is built at the first start
 PATIENCE_S = 3600
 
 
@@ -54,7 +55,10 @@ def service(folder: Path, models: Path) -> Iterator[TestClient]:
         (folder / "models").symlink_to(models.resolve(), target_is_directory=True)
     settings = Settings(_env_file=None, data_dir=folder, llm_model="mock", seed_guides=False, web=False, log_level="ERROR")  # type: ignore[call-arg]
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        until = time.monotonic() + START_S
         while client.get("/readyz").status_code != 200:
+            if time.monotonic() > until:
+                raise SystemExit("The service does not start.")
             time.sleep(0.1)
         yield client
 
