@@ -23,6 +23,9 @@ MOST_WAIT_S = 600.0
 RETRY_S = 10.0
 """Between two tries where another process is at it, or a store is away."""
 
+CLOSE_S = 5.0
+"""How long a stop waits for the step under way; an LLM's answer may take minutes, and what it would have said is asked for again."""
+
 SHARE = 10
 """An update that took a second is followed by no other for ten."""
 
@@ -47,11 +50,11 @@ class Keeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends after the step under way."""
+        """Ends after the step under way, or after CLOSE_S."""
         self._stopping.set()
         self._upkeep.stop()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(CLOSE_S)
             self._thread = None
 
     def changed(self, tenant: TenantId) -> None:
