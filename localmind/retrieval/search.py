@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
 from localmind.embedding.port import Embedder
@@ -13,6 +14,7 @@ from localmind.errors import InvalidInput, StoreUnavailable, Unavailable
 from localmind.graph.port import Graph
 from localmind.model import Chunk, ChunkId, Entity, Filter, Hit, Mode, Ranks, ScoredChunk, SearchResult, SourceId, TenantId
 from localmind.retrieval.dense import DenseSearch
+from localmind.retrieval.duplicates import distinct
 from localmind.retrieval.fusion import fuse
 from localmind.retrieval.graph import Found, GraphSearch
 from localmind.retrieval.near import near
@@ -123,7 +125,7 @@ class Search:
         source_ids: Collection[SourceId] | None = None,
         tags: Collection[str] | None = None,
     ) -> SearchResult:
-        """The best `limit` chunks, each once, of the tenant's sources that are among source_ids and have one of the tags.
+        """The best `limit` chunks, each text once, of the tenant's sources that are among source_ids and have one of the tags.
 
         Score: of the mode's own list; of a walk, its share of visits; where the graph is away, the sum of reciprocal ranks.
         ranks: for the lists that were asked. An index that does not answer is left out and named in `degraded`. Raises
@@ -137,13 +139,13 @@ class Search:
             return SearchResult((), _milliseconds_since(begun))
         if mode is Mode.GLOBAL:
             themes = [] if self._themes is None else self._themes.find(tenant, query, where=where)
-            return SearchResult(hits_of(themes, limit), _milliseconds_since(begun))
+            return SearchResult(tuple(islice(distinct(hits_of(themes)), limit)), _milliseconds_since(begun))
         question = _Question(tenant, query, limit, where)
         asked = self._ask(question, mode)
-        hits = self._show(tenant, asked, limit)
+        hits = tuple(islice(distinct(self._shown(tenant, asked, limit)), limit))
         if len(hits) < limit and asked.full:
             asked = self._ask(question._replace(times=DEEPER), mode)
-            hits = self._show(tenant, asked, limit)
+            hits = tuple(islice(distinct(self._shown(tenant, asked, limit)), limit))
         return SearchResult(hits, _milliseconds_since(begun), asked.degraded)
 
     def themes(
@@ -208,16 +210,12 @@ class Search:
             refused[name] = error
             return None
 
-    def _show(self, tenant: TenantId, asked: _Asked, limit: int) -> tuple[Hit, ...]:
-        """The first `limit` chunks that can be shown. One statement, and more only where many can't."""
-        hits: list[Hit] = []
-        at = 0
-        while at < len(asked.ranked) and len(hits) < limit:
+    def _shown(self, tenant: TenantId, asked: _Asked, limit: int) -> Iterator[Hit]:
+        """The chunks that can be shown. One statement for twice as many as are wanted, and more only where many can't be shown."""
+        for at in range(0, len(asked.ranked), 2 * limit):
             batch = asked.ranked[at : at + 2 * limit]
-            at += len(batch)
             shown = self._catalog.chunks.visible(tenant, [scored.chunk_id for scored in batch])
-            hits += [_hit(shown[scored.chunk_id], scored, asked) for scored in batch if scored.chunk_id in shown]
-        return tuple(hits[:limit])
+            yield from (_hit(shown[scored.chunk_id], scored, asked) for scored in batch if scored.chunk_id in shown)
 
 
 def _places(scored: Sequence[ScoredChunk]) -> dict[ChunkId, int]:

@@ -158,7 +158,7 @@ class Themes:
         return [Statement(_hit(visible[quote.chunk_id], score), quote.start, quote.end) for quote in quotes]
 
 
-def hits_of(themes: Sequence[Theme], limit: int) -> tuple[Hit, ...]:
+def hits_of(themes: Sequence[Theme]) -> tuple[Hit, ...]:
     """The first passage of every theme, then the second of each, and so on; each chunk once."""
     most = max((len(theme.statements) for theme in themes), default=0)
     found: dict[ChunkId, Hit] = {}
@@ -166,7 +166,7 @@ def hits_of(themes: Sequence[Theme], limit: int) -> tuple[Hit, ...]:
         for theme in themes:
             if turn < len(theme.statements):
                 found.setdefault(theme.statements[turn].hit.chunk_id, theme.statements[turn].hit)
-    return tuple(found.values())[:limit]
+    return tuple(found.values())
 
 
 def _lies_in(one: CommunityId, other: CommunityId, parents: Mapping[CommunityId, CommunityId | None]) -> bool:

@@ -236,6 +236,19 @@ def test_limit_is_kept(library: Library) -> None:
     assert len(library.search().search(ACME, "Isambard Brunel", limit=7).hits) == 7
 
 
+@pytest.mark.parametrize("mode", OF_LISTS)
+def test_the_same_text_is_shown_once_and_costs_no_place(library: Library, mode: Mode) -> None:
+    text = "Isambard Brunel designed the bridge"
+    copies = [library.add(f"Copy {n}", text if n % 2 else f" {text}!")[0] for n in range(90)]
+    (other,) = library.add("Others", "Another bridge of Isambard Brunel is the one beside many others that nobody has counted until now.")
+    search = library.search()
+    first, second = [hit.chunk_id for hit in search.search(ACME, text, mode=mode, limit=2).hits]
+    assert (first in copies, second) == (True, other)
+    for n in (0, 89):
+        (hit,) = search.search(ACME, text, mode=mode, source_ids=[SourceId(stable_id(ACME, f"Copy {n}"))]).hits
+        assert hit.chunk_id == copies[n]
+
+
 @pytest.mark.parametrize("name", ["vectors", "text", "graph"])
 def test_a_store_that_is_away_is_named_and_the_others_answer(library: Library, bridges: Mapping[str, ChunkId], name: str) -> None:
     result = library.search(**{name: Away(StoreUnavailable("away"))}).search(ACME, "Royal Albert Bridge")
