@@ -345,7 +345,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first. degraded: names of the indexes that could not be asked."""
+    """Hits, best first. degraded: names of the indexes that could not be asked, "reranker" among them."""
 
     hits: tuple[Hit, ...]
     took_ms: float

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
         "auto", description="auto: OpenVINO in bf16 where the CPU has it, else onnxruntime in int8."
     )
     embedding_threads: int = Field(0, ge=0, le=256, description="Cores for embedding; 0: all.")
+    reranker_model: str = Field(
+        "", description="Cross-encoder that reads the best hits again (needs the extra sentence-transformers); unset: none."
+    )
+    rerank_depth: int = Field(30, ge=1, le=50, description="Hits that RERANKER_MODEL reads, and never fewer than are asked for.")
 
     # --- the LLM
     llm_provider: Literal["openai", "anthropic"] = Field(

@@ -18,6 +18,7 @@ from localmind.retrieval.duplicates import distinct
 from localmind.retrieval.fusion import fuse
 from localmind.retrieval.graph import Found, GraphSearch
 from localmind.retrieval.near import near
+from localmind.retrieval.rerank import Reranker, reranked
 from localmind.retrieval.themes import Theme, Themes, hits_of
 from localmind.text.port import TextIndex
 from localmind.vectors.port import Vectors
@@ -102,13 +103,24 @@ class Search:
     """Thread-safe."""
 
     def __init__(
-        self, catalog: Catalog, embedder: Embedder, vectors: Vectors, text: TextIndex, graph: Graph, themes: Themes | None = None
+        self,
+        catalog: Catalog,
+        embedder: Embedder,
+        vectors: Vectors,
+        text: TextIndex,
+        graph: Graph,
+        themes: Themes | None = None,
+        *,
+        reranker: Reranker | None = None,
+        rerank_depth: int = 30,
     ) -> None:
-        """themes: answers Mode.GLOBAL; without it that mode finds nothing."""
+        """themes: answers Mode.GLOBAL; without it that mode finds nothing. rerank_depth: the hits that a reranker reads, at least."""
         dense = DenseSearch(embedder, vectors)
         self._graph = GraphSearch(graph)
         self._catalog = catalog
         self._themes = themes
+        self._reranker = reranker
+        self._rerank_depth = rerank_depth
         self._lists: dict[str, _List] = {
             "vector": lambda asked: dense.search(asked.tenant, asked.text, limit=asked.depth, where=asked.where),
             "text": lambda asked: text.search(asked.tenant, asked.text, limit=asked.depth, where=asked.where),
@@ -127,9 +139,10 @@ class Search:
     ) -> SearchResult:
         """The best `limit` chunks, each text once, of the tenant's sources that are among source_ids and have one of the tags.
 
-        Score: of the mode's own list; of a walk, its share of visits; where the graph is away, the sum of reciprocal ranks.
-        ranks: for the lists that were asked. An index that does not answer is left out and named in `degraded`. Raises
-        InvalidInput; StoreUnavailable where none answers, or in mode graph the graph does not.
+        Score: of the mode's own list; of a walk, its share of visits; where the graph is away, the sum of reciprocal ranks;
+        of the reranker where there is one, which reads what the lists found, not themes. ranks: for the lists that were asked.
+        An index or reranker that does not answer is left out and named in `degraded`. Raises InvalidInput; StoreUnavailable where
+        no index answers, or in mode graph the graph does not.
         """
         begun = time.perf_counter()
         query = query.encode("utf-8", "ignore").decode()  # half a surrogate pair stands in no text
@@ -142,11 +155,16 @@ class Search:
             return SearchResult(tuple(islice(distinct(hits_of(themes)), limit)), _milliseconds_since(begun))
         question = _Question(tenant, query, limit, where)
         asked = self._ask(question, mode)
-        hits = tuple(islice(distinct(self._shown(tenant, asked, limit)), limit))
+        hits = self._best(asked, question)
         if len(hits) < limit and asked.full:
             asked = self._ask(question._replace(times=DEEPER), mode)
-            hits = tuple(islice(distinct(self._shown(tenant, asked, limit)), limit))
-        return SearchResult(hits, _milliseconds_since(begun), asked.degraded)
+            hits = self._best(asked, question)
+        degraded = asked.degraded
+        if self._reranker is not None:
+            refused: dict[str, Unavailable] = {}
+            hits = self._try("reranker", partial(reranked, query, hits, self._reranker), refused) or hits
+            degraded += tuple(refused)
+        return SearchResult(tuple(hits[:limit]), _milliseconds_since(begun), degraded)
 
     def themes(
         self,
@@ -209,6 +227,11 @@ class Search:
         except Unavailable as error:
             refused[name] = error
             return None
+
+    def _best(self, asked: _Asked, question: _Question) -> list[Hit]:
+        """Each text once, and no fewer than a reranker reads."""
+        wanted = question.limit if self._reranker is None else max(question.limit, self._rerank_depth)
+        return list(islice(distinct(self._shown(question.tenant, asked, wanted)), wanted))
 
     def _shown(self, tenant: TenantId, asked: _Asked, limit: int) -> Iterator[Hit]:
         """The chunks that can be shown. One statement for twice as many as are wanted, and more only where many can't be shown."""

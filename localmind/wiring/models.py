@@ -1,4 +1,4 @@
-"""The models that the settings name: embedder, LLM, extractor."""
+"""The models that the settings name: embedder, reranker, LLM, extractor."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from localmind.extraction.llm import LLMExtractor
     from localmind.extraction.port import Extractor
     from localmind.llm.port import LLM
+    from localmind.retrieval.rerank import Reranker
 
 
 def build_embedder(settings: Settings) -> tuple[Embedder, Tokenizer]:
@@ -42,6 +43,15 @@ def build_embedder(settings: Settings) -> tuple[Embedder, Tokenizer]:
             hint="Set EMBEDDING_PROVIDER=sentence-transformers or openai for another model, or unset EMBEDDING_MODEL.",
         )
     return local, local
+
+
+def build_reranker(settings: Settings) -> Reranker | None:
+    """None for an empty RERANKER_MODEL."""
+    if not settings.reranker_model:
+        return None
+    from localmind.retrieval.cross_encoder import CrossEncoderReranker
+
+    return CrossEncoderReranker(settings.reranker_model)
 
 
 def build_llm(settings: Settings) -> LLM | None:

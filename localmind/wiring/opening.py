@@ -15,10 +15,11 @@ from localmind.wiring.roles import Role
 if TYPE_CHECKING:
     from localmind.ingest.prepare import Prepare
     from localmind.llm.port import LLM
+    from localmind.retrieval.rerank import Reranker
     from localmind.wiring.product import LocalMind
 
 
-def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LLM | None) -> None:
+def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LLM | None, reranker: Reranker | None) -> None:
     from localmind.catalog.migrate import migrate
     from localmind.ingest.presence import Presence
     from localmind.ingest.seed import seed_guides
@@ -37,6 +38,9 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     warm.join()
     mind.embedder.open()  # raises here what went wrong there
     stack.callback(mind.embedder.close)
+    if reranker is not None and mind.role is not Role.WORKER:  # a worker searches nothing
+        stack.callback(reranker.close)
+        reranker.open()
     if llm is not None:
         stack.callback(llm.close)
     mind.readers.open()

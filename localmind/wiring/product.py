@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from localmind.errors import StoreUnavailable
 from localmind.settings import Settings
 from localmind.wiring.engines import Engines, build_engines
-from localmind.wiring.models import build_embedder, build_llm, build_refiner
+from localmind.wiring.models import build_embedder, build_llm, build_refiner, build_reranker
 from localmind.wiring.opening import open_product
 from localmind.wiring.roles import Role, check, role_of, value_of
 
@@ -125,7 +125,10 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake)
     readers = Readers(settings)
     themes = Themes(catalog.communities, catalog.chunks, store.graph, embedder)
-    search = Search(catalog, embedder, store.vectors, store.text, store.graph, themes)
+    reranker = build_reranker(settings)
+    search = Search(
+        catalog, embedder, store.vectors, store.text, store.graph, themes, reranker=reranker, rerank_depth=settings.rerank_depth
+    )
     communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline)
     conversations = Conversations(catalog.database)
     return LocalMind(
@@ -150,7 +153,9 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         pipeline=pipeline,
         communities=communities,
         keeper=keeper,
-        _opening=partial(open_product, prepare=_build_prepare(settings, store, accept, readers, tokenizer, pipeline), llm=llm),
+        _opening=partial(
+            open_product, prepare=_build_prepare(settings, store, accept, readers, tokenizer, pipeline), llm=llm, reranker=reranker
+        ),
         _stack=ExitStack(),
     )
 

@@ -48,7 +48,7 @@ class HitOut(Reply):
 
 
 class SearchOut(Reply):
-    """Hits, best first. `degraded`: indexes that could not be asked."""
+    """Hits, best first. `degraded`: indexes that could not be asked, and `reranker`."""
 
     model_config = ConfigDict(
         json_schema_extra={

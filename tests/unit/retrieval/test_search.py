@@ -19,7 +19,7 @@ from localmind.catalog import fts
 from localmind.catalog.catalog import Catalog
 from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.tables import metadata, source, source_tag
-from localmind.errors import InvalidInput, LLMUnavailable, StoreUnavailable
+from localmind.errors import InvalidInput, LLMUnavailable, StoreUnavailable, Unavailable
 from localmind.extraction.keyphrase import KeyphraseExtractor
 from localmind.extraction.port import Passage
 from localmind.graph.port import ChunkExtraction
@@ -88,6 +88,22 @@ class Away:
             raise self._error
 
         return refuse
+
+
+@dataclass
+class ScriptedReranker:
+    """Likes one word; keeps what it was asked."""
+
+    word: str
+    asked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        self.asked.append((query, texts))
+        return [float(self.word in text) for text in texts]
 
 
 @dataclass
@@ -247,6 +263,32 @@ def test_the_same_text_is_shown_once_and_costs_no_place(library: Library, mode: 
     for n in (0, 89):
         (hit,) = search.search(ACME, text, mode=mode, source_ids=[SourceId(stable_id(ACME, f"Copy {n}"))]).hits
         assert hit.chunk_id == copies[n]
+
+
+@pytest.mark.parametrize("mode", OF_LISTS)
+def test_a_reranker_reads_more_than_is_shown_once_and_puts_it_in_order(library: Library, mode: Mode) -> None:
+    library.add("Many", *(f"Isambard Brunel number {n}" for n in range(20)), "Isambard Brunel and his long and tedious life, chosen")
+    reranker = ScriptedReranker("chosen")
+    search = library.search(reranker=reranker, rerank_depth=30)
+    hits = search.search(ACME, "Isambard Brunel", mode=mode, limit=3).hits
+    assert "chosen" in hits[0].text
+    assert [hit.score for hit in hits] == [1, 0, 0]
+    ((query, texts),) = reranker.asked
+    assert (query, len(texts)) == ("Isambard Brunel", 21)
+
+
+def test_a_reranker_reads_all_that_is_asked_for_and_no_more_than_its_depth_otherwise(library: Library) -> None:
+    library.add("Many", *(f"Isambard Brunel number {n}" for n in range(20)))
+    reranker = ScriptedReranker("chosen")
+    search = library.search(reranker=reranker, rerank_depth=5)
+    assert [len(search.search(ACME, "Isambard Brunel", limit=limit).hits) for limit in (3, 12)] == [3, 12]
+    assert [len(texts) for _, texts in reranker.asked] == [5, 12]
+
+
+def test_a_reranker_that_is_away_is_named_and_the_order_stays(library: Library, bridges: Mapping[str, ChunkId]) -> None:
+    away = library.search(reranker=Away(Unavailable("out of memory"))).search(ACME, "Royal Albert Bridge", limit=2)
+    assert away.hits == library.search().search(ACME, "Royal Albert Bridge", limit=2).hits
+    assert away.degraded == ("reranker",)
 
 
 @pytest.mark.parametrize("name", ["vectors", "text", "graph"])

@@ -43,4 +43,5 @@ def test_every_stage_has_words(stage: str | None, said: str | None) -> None:
 
 def test_an_answer_without_the_model_says_so_and_not_that_the_search_failed() -> None:
     assert degraded(["llm"]) == "The language model did not answer, so this is quoted from your documents."
+    assert degraded(["reranker"]) == "The reranker did not answer, so the order is less exact."
     assert degraded(["vectors", "llm"]).startswith("Not everything could be searched: vectors did not answer.")
