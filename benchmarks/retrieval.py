@@ -6,29 +6,39 @@ FOLDER/hotpotqa holds passages.jsonl ({"id","title","text"}) and questions.jsonl
 as texts with the id as uri; hits are mapped to passages by uri, each counted once. The service runs in this process behind its ASGI
 app. 95% intervals by bootstrap over the questions. --half 0 and --half 1 ask every other question, so that settings are chosen on one
 half and reported on the other; --lower asks in lower case. A second run on the same folder asks without ingesting.
+
+--triples benchmarks/llm_triples.jsonl compares extraction with and without an LLM, which a scripted server plays with the recorded answers:
+over the recorded passages alone, and over all, where what has no record keeps its keyphrases in both. Asked are the questions whose every
+needed passage is recorded.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi.testclient import TestClient
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the LLM is played by the tests' server
+
 from apps.backend.app import create_app
 from localmind.evaluation.statistics import Interval, bootstrap, paired, percentile
 from localmind.settings import Settings
+from tests.llm_server import LLMServer, Request
 
 MODES = ("vector", "text", "graph", "hybrid")
 MEASURES = ("R@2", "R@5", "R@10", "all@5", "MRR")
 BATCH = 200
 START_S = 300  # the model is built at the first start
 PATIENCE_S = 3600
+_SHOWN = re.compile(r"--- (?P<mark>PASSAGE \w+) ---\n(?P<text>.*)\n--- END OF (?P=mark) ---", re.DOTALL)
 
 
 class Question(NamedTuple):
@@ -48,12 +58,13 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def service(folder: Path, models: Path) -> Iterator[TestClient]:
+def service(folder: Path, models: Path, **more: Any) -> Iterator[TestClient]:
     folder.mkdir(parents=True, exist_ok=True)
     models.mkdir(parents=True, exist_ok=True)
     if not (folder / "models").exists():
         (folder / "models").symlink_to(models.resolve(), target_is_directory=True)
-    settings = Settings(_env_file=None, data_dir=folder, llm_model="mock", seed_guides=False, web=False, log_level="ERROR")  # type: ignore[call-arg]
+    given = {"llm_model": "mock", "data_dir": folder, "seed_guides": False, "web": False, "log_level": "ERROR"} | more
+    settings = Settings(_env_file=None, **given)
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         until = time.monotonic() + START_S
         while client.get("/readyz").status_code != 200:
@@ -61,6 +72,11 @@ def service(folder: Path, models: Path) -> Iterator[TestClient]:
                 raise SystemExit("The service does not start.")
             time.sleep(0.1)
         yield client
+
+
+def ingest_once(client: TestClient, passages: Sequence[dict[str, Any]]) -> None:
+    if not client.get("/api/v1/sources?limit=1").json()["items"]:
+        ingest(client, passages)
 
 
 def ingest(client: TestClient, passages: Sequence[dict[str, Any]]) -> None:
@@ -80,6 +96,28 @@ def ingest(client: TestClient, passages: Sequence[dict[str, Any]]) -> None:
             time.sleep(0.2)
         if status != "succeeded":
             raise SystemExit(f"Job {job} ended as {status}.")
+
+
+@contextmanager
+def recorded_llm(passages: Sequence[dict[str, Any]], recorded: Mapping[str, dict[str, Any]]) -> Iterator[LLMServer]:
+    """Answers with what is recorded of the passage, or of the part of it that it is shown; of others with what can't be read."""
+    known = [(" ".join(item["text"].split()), recorded[item["id"]]) for item in passages if item["id"] in recorded]
+
+    def answer(request: Request) -> str | dict[str, Any]:
+        shown = _SHOWN.search(request.user)
+        part = " ".join(shown["text"].split()) if shown else ""
+        for text, record in known if part else ():
+            if part in text:
+                names = {item["name"] for item in record["entities"] if text.startswith(part) or item["name"].lower() in part.lower()}
+                return {
+                    "entities": [item for item in record["entities"] if item["name"] in names],
+                    "relations": [item for item in record["relations"] if {item["source"], item["target"]} <= names],
+                }
+        return "I can't say."
+
+    with LLMServer() as server:
+        server.always(answer)
+        yield server
 
 
 def search(client: TestClient, text: str, mode: str) -> list[str]:
@@ -114,7 +152,7 @@ def shown(interval: Interval) -> str:
     return f"{interval.mean:.1f} ({interval.low:.1f} to {interval.high:.1f})"
 
 
-def table(name: str, answers: Answers) -> None:
+def table(name: str, answers: Answers, *, without: Answers | None = None) -> None:
     print(f"\n| {name} | " + " | ".join(MEASURES) + " | p50 ms | p95 ms |")
     print("|---" * (len(MEASURES) + 3) + "|")
     for mode in MODES:
@@ -124,6 +162,29 @@ def table(name: str, answers: Answers) -> None:
     for mode in ("graph", "hybrid"):
         pairs = zip(zip(*answers.measured["vector"], strict=True), zip(*answers.measured[mode], strict=True), strict=True)
         print(f"| {mode} - vector | " + " | ".join(shown(paired(before, after)) for before, after in pairs) + " | | |")
+    for mode in ("graph", "hybrid") if without else ():
+        pairs = zip(zip(*without.measured[mode], strict=True), zip(*answers.measured[mode], strict=True), strict=True)
+        print(f"| {mode} - {mode} without | " + " | ".join(shown(paired(before, after)) for before, after in pairs) + " | | |")
+
+
+def compare(data: Path, folder: Path, models: Path, triples: Path, asked: Sequence[Question]) -> None:
+    """The same passages without an LLM and with its recorded answers."""
+    passages, recorded = lines(data / "passages.jsonl"), {item["id"]: item for item in lines(triples)}
+    asked = [question for question in asked if question.gold <= recorded.keys()]
+    for name, some in (("recorded", [item for item in passages if item["id"] in recorded]), ("all", passages)):
+        told = f"{data.name}, {len(asked)} questions, {len(some)} passages"
+        with service(folder / f"{data.name}-{name}-mock", models) as client:
+            ingest_once(client, some)
+            without = ask(client, asked)
+        table(f"{told}, without", without)
+        with (
+            recorded_llm(some, recorded) as llm,
+            service(
+                folder / f"{data.name}-{name}-llm", models, llm_model="recorded", llm_base_url=llm.base_url, extraction_chunks_per_call=1
+            ) as client,
+        ):
+            ingest_once(client, some)
+            table(f"{told}, LLM", ask(client, asked), without=without)
 
 
 def main() -> None:
@@ -132,17 +193,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the services' data lie; made when it is not there")
     parser.add_argument("--models", type=Path, help="folder of built models; default: in --folder")
     parser.add_argument("--half", type=int, choices=(0, 1))
+    parser.add_argument("--triples", type=Path, help="recorded extractions of some of the passages: with an LLM and without")
     parser.add_argument("--lower", action="store_true", help="ask in lower case")
     given = parser.parse_args()
     for data in given.data:
-        passages = lines(data / "passages.jsonl")
         asked = [Question(item["question"], frozenset(item["gold"])) for item in lines(data / "questions.jsonl")]
         asked = asked if given.half is None else asked[given.half :: 2]
         if given.lower:
             asked = [question._replace(text=question.text.lower()) for question in asked]
-        with service(given.folder / data.name, given.models or given.folder / "models") as client:
-            if not client.get("/api/v1/sources?limit=1").json()["items"]:
-                ingest(client, passages)
+        models = given.models or given.folder / "models"
+        if given.triples:
+            compare(data, given.folder, models, given.triples, asked)
+            continue
+        with service(given.folder / data.name, models) as client:
+            ingest_once(client, lines(data / "passages.jsonl"))
             table(f"{data.name}, {len(asked)} questions", ask(client, asked))
 
 

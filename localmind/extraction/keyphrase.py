@@ -10,7 +10,6 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 
@@ -68,16 +67,6 @@ def _extract(passage: Passage) -> Extraction:
         for key, found in sorted(chosen.items(), key=lambda item: -weights[item[0]])
     )
     return Extraction(entities, _relations(chosen, pairs))
-
-
-def with_subjects(extraction: Extraction, passage: Passage) -> Extraction:
-    """What an LLM extracted, with the weights that say which of its entities the chunk is about: they lead a search to it."""
-    read = tokens(passage.text)
-    language = _language(read)
-    about = subjects(passage, read, candidates(read, language), language)
-    weights = {key: weight for key, (_, weight) in about.items()}
-    entities = (replace(entity, weight=max(entity.weight, weights.get(entity_key(entity.name), 0.0))) for entity in extraction.entities)
-    return replace(extraction, entities=tuple(entities))
 
 
 def _language(read: Sequence[Token]) -> Language:

@@ -1,4 +1,4 @@
-"""With an LLM: after a document is searchable, the model's entities replace the keyphrases', chunk by chunk, from where it stopped."""
+"""With an LLM: after a document is searchable, the model's entities join the keyphrases, chunk by chunk, from where it stopped."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import structlog
 
 from localmind.catalog.jobs import BULK
 from localmind.errors import Cancelled, ConfigurationError, LLMUnavailable, LocalMindError
-from localmind.extraction.keyphrase import with_subjects
-from localmind.extraction.port import PaidExtractor, Passage
+from localmind.extraction.joined import joined
+from localmind.extraction.port import Extractor, PaidExtractor, Passage
 from localmind.graph.port import ChunkExtraction
 from localmind.ids import text_hash
 from localmind.ingest.budget import Budget
@@ -58,6 +58,7 @@ class Enrich:
         self,
         store: Store,
         extractor: PaidExtractor,
+        keyphrases: Extractor,
         failures: Failures,
         budget: Budget,
         *,
@@ -65,8 +66,11 @@ class Enrich:
         is_stopping: Callable[[Job], bool],
         batch_chunks: int = BATCH_CHUNKS,
     ) -> None:
-        """is_stopping: whether to leave the job for the next worker. batch_chunks: asked about at once, and kept together."""
-        self._store, self._extractor, self._failures, self._budget = store, extractor, failures, budget
+        """keyphrases: what the chunks were made searchable with. is_stopping: whether to leave the job for the next worker.
+
+        batch_chunks: asked about at once, and kept together.
+        """
+        self._store, self._extractor, self._keyphrases, self._failures, self._budget = store, extractor, keyphrases, failures, budget
         self._announce, self._is_stopping, self._batch_chunks = announce, is_stopping, max(batch_chunks, BATCH_CHUNKS)
         self._pool = ThreadPoolExecutor(JOBS_AT_ONCE, thread_name_prefix="ingest-enrich")
         self._jobs: dict[JobId, Job] = {}
@@ -125,7 +129,7 @@ class Enrich:
         self._end(run)
 
     def _batch(self, run: _Run, chunks: Sequence[Chunk]) -> None:
-        """Put into the graph what the model says of these chunks, now or before; the others keep their keyphrases."""
+        """Put into the graph what the model says of these chunks, now or before; all keep their keyphrases."""
         tenant, catalog = run.job.tenant, self._store.catalog
         hashes = [text_hash(chunk.text) for chunk in chunks]
         found = {key: unpack(value) for key, value in catalog.sources.extractions(tenant, self._extractor.version, hashes).items()}
@@ -133,10 +137,11 @@ class Enrich:
         run.extracted = 0
         while lacking and run.stopped is None:
             found |= self._ask(run, lacking)
+        answered = [(chunk, found[key]) for chunk, key in zip(chunks, hashes, strict=True) if key in found]
+        own = self._keyphrases.extract([Passage(run.title, chunk.heading, chunk.text) for chunk, _ in answered])
         written = [
-            ChunkExtraction(chunk.source_id, chunk.id, with_subjects(found[key], Passage(run.title, chunk.heading, chunk.text)), chunk.text)
-            for chunk, key in zip(chunks, hashes, strict=True)
-            if key in found
+            ChunkExtraction(chunk.source_id, chunk.id, joined(said, result.extraction), chunk.text)
+            for (chunk, said), result in zip(answered, own, strict=True)
         ]
         self._confirm(run.job)
         self._store.naming.write(tenant, written)

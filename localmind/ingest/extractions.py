@@ -1,11 +1,11 @@
-"""What a chunk says of entities, from the catalog: an LLM's cached answer where there is one, else by the extractor without one."""
+"""What a chunk says of entities, from the catalog: by the extractor without an LLM, and an LLM's cached answer where there is one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from localmind.catalog.catalog import Catalog
-from localmind.extraction.keyphrase import with_subjects
+from localmind.extraction.joined import joined
 from localmind.extraction.port import Extractor, Passage
 from localmind.graph.port import ChunkExtraction
 from localmind.ids import text_hash
@@ -14,7 +14,7 @@ from localmind.model import Chunk, ChunkId, Extraction, TenantId
 
 
 class Extractions:
-    """extractor: the one without an LLM; llm_version: whose cached answers take its place."""
+    """extractor: the one without an LLM; llm_version: whose cached answers join its own."""
 
     def __init__(self, catalog: Catalog, extractor: Extractor, *, llm_version: str | None) -> None:
         self._catalog, self._extractor, self.llm_version = catalog, extractor, llm_version
@@ -28,10 +28,7 @@ class Extractions:
             return found
         hashes = [text_hash(chunk.text) for chunk, _ in batch]
         cached = self._catalog.sources.extractions(tenant, self.llm_version, hashes)
-        return [
-            with_subjects(unpack(cached[key]), passage) if key in cached else each
-            for key, passage, each in zip(hashes, passages, found, strict=True)
-        ]
+        return [joined(unpack(cached[key]), each) if key in cached else each for key, each in zip(hashes, found, strict=True)]
 
     def said(self, tenant: TenantId, ids: Sequence[ChunkId]) -> list[ChunkExtraction]:
         """As a graph is told it, of those of the chunks that are there."""

@@ -182,6 +182,7 @@ def _build_pipeline(
         pipeline.enrich = Enrich(
             engines.store,
             refiner,
+            keyphrases,
             failures,
             build_budget(settings, engines.store.catalog),
             announce=changes.announce,

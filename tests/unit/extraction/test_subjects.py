@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from localmind.extraction.keyphrase import KeyphraseExtractor, with_subjects
+from localmind.extraction.keyphrase import KeyphraseExtractor
 from localmind.extraction.port import Passage
-from localmind.model import ABOUT, ExtractedEntity, ExtractedRelation, Extraction
+from localmind.model import ABOUT
 
 
 def subjects(text: str, *, title: str = "", heading: str = "") -> list[str]:
@@ -64,15 +64,3 @@ def test_naming_something_often_does_not_make_it_the_subject() -> None:
 def test_a_ranks_holder_is_known_without_the_rank() -> None:
     extraction = KeyphraseExtractor().extract([Passage("", "", "It was built for King Frederick IV of Denmark in 1699.")])[0].extraction
     assert {"King Frederick IV of Denmark", "Frederick IV of Denmark"} <= {entity.name for entity in extraction.entities}
-
-
-def test_what_an_llm_extracted_is_told_what_the_chunk_is_about() -> None:
-    said = Extraction(
-        (ExtractedEntity("edith CARLMAR", "person", "an actress"), ExtractedEntity("Oslo", "place")),
-        (ExtractedRelation("edith CARLMAR", "Oslo"),),
-    )
-    told = with_subjects(said, Passage("Actresses: Norway", "", "Edith Carlmar was one of the actresses of Oslo."))
-    carlmar, oslo = told.entities
-    assert (carlmar.name, carlmar.description, carlmar.weight >= ABOUT) == ("edith CARLMAR", "an actress", True)
-    assert oslo == said.entities[1]
-    assert told.relations == said.relations
