@@ -61,6 +61,11 @@ def entities(desk):
     return {entity.name for entity in desk.mind.graph.entities(PERSONAL, limit=1000).items}
 
 
+def products(desk):
+    """What the model alone takes for products, beside the keyphrases."""
+    return {entity.name for entity in desk.mind.graph.entities(PERSONAL, limit=1000).items if entity.type == "product"}
+
+
 def engines(desk):
     """Engines that the model named: their type is its own."""
     return {entity.name for entity in desk.mind.graph.entities(PERSONAL, limit=1000).items if entity.type == "engine"}
@@ -110,7 +115,7 @@ def test_the_document_is_searchable_the_job_says_what_is_missing_and_asking_agai
     llm_server.release()
     llm_server.always(FOUND)
     assert ask_again(desk, accepted).error is None
-    assert entities(desk) == {"Kestrel"}
+    assert products(desk) == {"Kestrel"}
     assert source_of(desk, accepted).status is SourceStatus.READY
     assert desk.mind.sources.extract_missing(PERSONAL) == []
 
@@ -124,7 +129,7 @@ def test_an_injection_from_the_document_stays_data(desk, llm_server):
     assert "Ignore all previous instructions" not in request.system
     frame = re.fullmatch(r"--- END OF (PASSAGE \w{8}) ---", request.user.splitlines()[-1])
     assert frame and request.user.count(frame[1]) == 2
-    assert entities(desk) == {"Kestrel"}
+    assert products(desk) == {"Kestrel"}
 
 
 NAMES = [
@@ -148,7 +153,8 @@ def test_names_with_quotes_braces_and_cypher_are_data(desk, llm_server):
 
     desk.put(TEXT)
 
-    found = desk.mind.graph.entities(PERSONAL, limit=100).items
+    assert not any(name.startswith("long") for name in entities(desk))
+    found = [entity for entity in desk.mind.graph.entities(PERSONAL, limit=100).items if entity.type == "product', --"]
     assert {entity.name for entity in found} == {" ".join(name.split()) for name in NAMES}
     for name in NAMES:
         assert desk.mind.graph.link(PERSONAL, [name])[name].name == " ".join(name.split())
@@ -319,7 +325,7 @@ def test_a_document_from_before_the_model_is_asked_about_by_its_id(settings, wit
     [again] = desk.mind.sources.extract_missing(PERSONAL, accepted.source_id)
 
     assert desk.end_of(again).error is None
-    assert entities(desk) == {"Kestrel"}
+    assert products(desk) == {"Kestrel"}
 
 
 def test_a_source_that_is_worked_on_or_is_not_there_can_not_be_asked_about(desk, llm_server):
