@@ -168,6 +168,9 @@ ENTITY_TYPES = ("person", "organisation", "place", "product", "technology", "con
 ABOUT = 5.0
 """A mention of at least this weight says that the chunk is about the entity: its title or heading names it, or it opens with it."""
 
+MOST_PASSING = 4.0
+"""What mentions in passing weigh at most, however many."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractedEntity:

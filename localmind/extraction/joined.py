@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from localmind.extraction.keyphrase import MOST_MENTION_WEIGHT
 from localmind.graph.naming import entity_key
-from localmind.model import Extraction
+from localmind.model import MOST_PASSING, Extraction
 
 
 def joined(said: Extraction, found: Extraction) -> Extraction:
@@ -21,7 +20,6 @@ def joined(said: Extraction, found: Extraction) -> Extraction:
     weights = {entity_key(entity.name): entity.weight for entity in found.entities}
     named = {entity_key(entity.name) for entity in said.entities}
     entities = (
-        replace(entity, weight=max(min(entity.weight, MOST_MENTION_WEIGHT), weights.get(entity_key(entity.name), 0.0)))
-        for entity in said.entities
+        replace(entity, weight=max(min(entity.weight, MOST_PASSING), weights.get(entity_key(entity.name), 0.0))) for entity in said.entities
     )
     return replace(said, entities=(*entities, *(entity for entity in found.entities if entity_key(entity.name) not in named)))

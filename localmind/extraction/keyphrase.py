@@ -20,7 +20,7 @@ from localmind.extraction.port import ExtractionResult, Passage
 from localmind.extraction.subjects import names_something, subjects, takes_up, without_disambiguation
 from localmind.extraction.tokens import Kind, Token, tokens
 from localmind.graph.naming import entity_key
-from localmind.model import ExtractedEntity, ExtractedRelation, Extraction
+from localmind.model import MOST_PASSING, ExtractedEntity, ExtractedRelation, Extraction
 
 MOST_ENTITIES = 16
 MOST_RELATIONS = 12
@@ -28,7 +28,6 @@ FEW_ENTITIES = 6  # up to so many are filled up with what is named once in passi
 CLEAR_SCORE = 0.6
 MOST_TITLE_WORDS = 30
 MOST_NAME_WORDS = 6
-MOST_MENTION_WEIGHT = 4.0  # however often it is named: less than ABOUT
 MOST_QUERY_NAMES = 120
 MOST_QUERY_WORDS = 8
 
@@ -60,7 +59,7 @@ def _extract(passage: Passage) -> Extraction:
     pairs = _abbreviations(passage.text, found)
     about = subjects(passage, read, found, language)
     chosen = _choose(found) | {key: found.setdefault(key, candidate) for key, (candidate, _) in about.items()}
-    weights = {key: min(candidate.score, MOST_MENTION_WEIGHT) for key, candidate in chosen.items()}
+    weights = {key: min(candidate.score, MOST_PASSING) for key, candidate in chosen.items()}
     weights |= {key: weight for key, (_, weight) in about.items()}
     entities = tuple(
         ExtractedEntity(found.name, kind_of(found.name, proper=found.proper), weight=round(weights[key], 2))

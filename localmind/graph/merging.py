@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from localmind.graph.naming import entity_key
 from localmind.ids import stable_id
-from localmind.model import ChunkId, EntityId, ExtractedRelation, Extraction, TenantId
+from localmind.model import ABOUT, MOST_PASSING, ChunkId, EntityId, ExtractedRelation, Extraction, TenantId
 
 ANY_TYPE = "concept"
 """What an extractor says that knows no better; any other type wins over it."""
@@ -132,9 +132,14 @@ def _add_entities(entities: dict[str, MergedEntity], extraction: Extraction, nam
             entity.chunks += 1
             mentions[key] = Said(found.weight, found.description)
         else:
-            mentions[key] = Said(said.weight + found.weight, longer(said.description, found.description))
+            mentions[key] = Said(_together(said.weight, found.weight), longer(said.description, found.description))
         entity.description = longer(entity.description, found.description)
     return mentions
+
+
+def _together(one: float, other: float) -> float:
+    """The weight of two spellings: named in passing under two names, an entity is still not what the chunk is about."""
+    return one + other if max(one, other) >= ABOUT else min(one + other, MOST_PASSING)
 
 
 def _add_relations(
