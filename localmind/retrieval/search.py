@@ -12,13 +12,14 @@ from typing import NamedTuple, Protocol, TypeVar
 from localmind.embedding.port import Embedder
 from localmind.errors import InvalidInput, StoreUnavailable, Unavailable
 from localmind.graph.port import Graph
-from localmind.model import Chunk, ChunkId, Entity, Filter, Hit, Mode, Ranks, ScoredChunk, SearchResult, SourceId, TenantId
+from localmind.model import ChunkId, Entity, Filter, Hit, Mode, Ranks, ScoredChunk, SearchResult, SourceId, TenantId
 from localmind.retrieval.dense import DenseSearch
 from localmind.retrieval.duplicates import distinct
 from localmind.retrieval.fusion import fuse
 from localmind.retrieval.graph import Found, GraphSearch
 from localmind.retrieval.near import near
 from localmind.retrieval.rerank import Reranker, reranked
+from localmind.retrieval.showing import Shown, ShowsChunks, hit_of
 from localmind.retrieval.themes import Theme, Themes, hits_of
 from localmind.text.port import TextIndex
 from localmind.vectors.port import Vectors
@@ -32,23 +33,6 @@ LEAST_DEPTH = 50
 DEPTH_PER_HIT = 3
 DEEPER = 8
 """Chunks that are being ingested stand in the lists but can't be shown. Where they crowd out the rest, lists are asked this much deeper."""
-
-
-class Shown(Protocol):
-    """A chunk with what its source adds."""
-
-    @property
-    def chunk(self) -> Chunk: ...
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def uri(self) -> str | None: ...
-
-
-class ShowsChunks(Protocol):
-    def visible(self, tenant: TenantId, ids: Collection[ChunkId]) -> Mapping[ChunkId, Shown]: ...
 
 
 class KnowsSources(Protocol):
@@ -266,22 +250,8 @@ def _check(query: str, limit: int) -> None:
 
 
 def _hit(shown: Shown, scored: ScoredChunk, asked: _Asked) -> Hit:
-    chunk = shown.chunk
-    return Hit(
-        chunk_id=chunk.id,
-        source_id=chunk.source_id,
-        title=shown.title,
-        text=chunk.text,
-        start=chunk.start,
-        end=chunk.end,
-        score=scored.score,
-        ranks=Ranks(**{name: places.get(scored.chunk_id) for name, places in asked.places.items()}),
-        page=chunk.page,
-        breaks=chunk.breaks,
-        heading=chunk.heading,
-        uri=shown.uri,
-        because=asked.because.get(scored.chunk_id, ()),
-    )
+    ranks = Ranks(**{name: places.get(scored.chunk_id) for name, places in asked.places.items()})
+    return hit_of(shown, scored.score, ranks=ranks, because=asked.because.get(scored.chunk_id, ()))
 
 
 def _milliseconds_since(begun: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from localmind.communities.describing import Text, summary
 from localmind.embedding.port import Embedder
 from localmind.graph.port import Graph
-from localmind.model import Chunk, ChunkId, Community, CommunityId, Filter, Hit, ListPage, Ranks, TenantId
+from localmind.model import ChunkId, Community, CommunityId, Filter, Hit, ListPage, TenantId
+from localmind.retrieval.showing import Shown, ShowsChunks, hit_of
 from localmind.retrieval.wholes import is_general
 
 if TYPE_CHECKING:
@@ -44,19 +45,6 @@ class Statement(NamedTuple):
     hit: Hit
     start: int
     end: int
-
-
-class Shown(Protocol):
-    @property
-    def chunk(self) -> Chunk: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def uri(self) -> str | None: ...
-
-
-class ShowsChunks(Protocol):
-    def visible(self, tenant: TenantId, ids: Collection[ChunkId]) -> Mapping[ChunkId, Shown]: ...
 
 
 class _Vectored(Protocol):
@@ -138,7 +126,7 @@ class Themes:
         themes: list[Theme] = []
         for community, score in ranked:
             statements = [
-                Statement(_hit(visible[quote.chunk_id], score), quote.start, quote.end)
+                Statement(hit_of(visible[quote.chunk_id], score or 0.0), quote.start, quote.end)
                 for quote in community.sources
                 if quote.chunk_id in visible and _may_show(visible[quote.chunk_id], where)
             ]
@@ -155,7 +143,7 @@ class Themes:
         visible = self._chunks.visible(tenant, ids)
         texts = [Text(id_, visible[id_].chunk.source_id, visible[id_].chunk.text) for id_ in ids if id_ in visible]
         quotes = [said.quote for said in summary(community.entities, texts)]
-        return [Statement(_hit(visible[quote.chunk_id], score), quote.start, quote.end) for quote in quotes]
+        return [Statement(hit_of(visible[quote.chunk_id], score or 0.0), quote.start, quote.end) for quote in quotes]
 
 
 def hits_of(themes: Sequence[Theme]) -> tuple[Hit, ...]:
@@ -178,21 +166,3 @@ def _lies_in(one: CommunityId, other: CommunityId, parents: Mapping[CommunityId,
 
 def _may_show(shown: Shown, where: Filter | None) -> bool:
     return where is None or shown.chunk.source_id in where.source_ids
-
-
-def _hit(shown: Shown, score: float | None) -> Hit:
-    chunk = shown.chunk
-    return Hit(
-        chunk_id=chunk.id,
-        source_id=chunk.source_id,
-        title=shown.title,
-        text=chunk.text,
-        start=chunk.start,
-        end=chunk.end,
-        score=score or 0.0,
-        ranks=Ranks(),
-        page=chunk.page,
-        breaks=chunk.breaks,
-        heading=chunk.heading,
-        uri=shown.uri,
-    )
