@@ -3,6 +3,7 @@
     python benchmarks/ingest.py long PDF         a long document: chunks/s, time from bytes to searchable, reading's share, memory
     python benchmarks/ingest.py short            1,000 notes
     python benchmarks/ingest.py scale            1,000 notes into 1,000 and into 49,000; deletes at both; search at 100,000
+    python benchmarks/ingest.py search           each mode at 1,000 and at 100,000 chunks
 
 CPU is the process's own, all threads, and its reader processes'. Ratios over the floor: 1.0 is the embedder alone.
 """
@@ -229,6 +230,22 @@ def scale(models: Path, large: int = 100_000) -> None:
         _disk(mind)
 
 
+def search(models: Path, sizes: Sequence[int] = (1000, 100_000)) -> None:
+    """Each mode as the base grows, filled without the embedder; communities are left aside."""
+    with product(models) as mind:
+        mind.keeper.close()
+        mind.search.search(PERSONAL, "warm up")
+        for size in sizes:
+            for round_ in itertools.count(size):
+                missing = size - mind.catalog.chunks.count(PERSONAL)
+                if missing <= 0:
+                    break
+                fill(mind, min(2000, missing), round_)
+            _settle(mind)
+            print(f"{mind.catalog.chunks.count(PERSONAL)} chunks")
+            measure_search(mind)
+
+
 def _ingest(mind: LocalMind, seed: int) -> Span:
     with Span() as span:
         wait(mind, mind.sources.add_texts(PERSONAL, notes(1000, seed=seed), bulk=True))
@@ -316,7 +333,7 @@ def _cpu_of(action: Callable[[], None]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("long", "short", "scale"))
+    parser.add_argument("what", choices=("long", "short", "scale", "search"))
     parser.add_argument("pdf", nargs="?", type=Path)
     parser.add_argument("--models", type=Path, default=Path(tempfile.gettempdir()) / "localmind-bench-models")
     arguments = parser.parse_args()
@@ -325,7 +342,7 @@ def main() -> None:
             parser.error("long needs a PDF")
         long(arguments.models, arguments.pdf)
     else:
-        {"short": short, "scale": scale}[arguments.what](arguments.models)
+        {"short": short, "scale": scale, "search": search}[arguments.what](arguments.models)
 
 
 if __name__ == "__main__":
