@@ -212,18 +212,18 @@ def hits(hands: Hands) -> dict[tuple[str, Mode], list[tuple[str, float]]]:
         assert not answer.degraded
         return [(hit.chunk_id, 0 if mode is Mode.TEXT else round(hit.score, 4)) for hit in answer.hits]
 
-    return {(query, mode): of(query, mode) for query in QUERIES for mode in Mode}
+    return {(query, mode): of(query, mode) for query in QUERIES for mode in Mode if mode is not Mode.GLOBAL}
 
 
 def drawn(hands: Hands) -> dict[str, Any]:
-    """All that people see of the tenant in Neo4j."""
+    """All that people see of the tenant in Neo4j but themes, which come a while later."""
     entities = hands.run("MATCH (e:Entity {tenant: $tenant}) RETURN e.name AS name, e.type AS type, e.mentions AS mentions")
     relations = hands.run(
         "MATCH (a:Entity {tenant: $tenant})-[r:RELATED]->(b)"
         " RETURN a.name AS a, b.name AS b, r.type AS type, round(r.weight, 4) AS weight, r.chunks AS chunks"
     )
     order = hands.run("MATCH (a:Chunk {tenant: $tenant})-[:NEXT]->(b) RETURN a.id AS a, b.id AS b")
-    counts = hands.run("MATCH (n {tenant: $tenant}) RETURN labels(n)[0] AS label, count(*) AS count")
+    counts = hands.run("MATCH (n {tenant: $tenant}) WHERE NOT n:Community RETURN labels(n)[0] AS label, count(*) AS count")
     return {name: sorted(rows, key=str) for name, rows in locals().items() if name != "hands"}
 
 
