@@ -183,10 +183,14 @@ class Aliases:
                 if id_ in pks
                 for one in {(one.key, one.into_key): one for one in each.meant}.values()
             ]
+            # Two may note the same chunk at once, which say the same of it: in one order, and over what the other put there.
             if spelled:
-                connection.execute(sa.insert(spelling), spelled)
+                insert = self._db.insert(spelling)
+                upsert = insert.on_conflict_do_update(index_elements=["chunk_pk", "key"], set_={"root_key": insert.excluded.root_key})
+                connection.execute(upsert, sorted(spelled, key=lambda row: (row["chunk_pk"], row["key"])))
             if meant:
-                connection.execute(sa.insert(definition), meant)
+                new = self._db.insert(definition).on_conflict_do_nothing()
+                connection.execute(new, sorted(meant, key=lambda row: (row["chunk_pk"], row["key"], row["into_key"])))
             told = {row["key"] for row in (*spelled, *meant)} | {row["into_key"] for row in meant}
             self._mark(connection, tenant, dict.fromkeys((lost - told) | set(doubtful)))
 

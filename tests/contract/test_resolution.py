@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.tables import alias, definition, metadata, source, spelling, unsettled
 from localmind.errors import InvalidInput, NotFound
 from localmind.extraction.port import ExtractionResult, Passage
-from localmind.graph.aliases import Aliases
+from localmind.graph.aliases import Aliases, Meant, Noted
 from localmind.graph.merging import entity_id
 from localmind.graph.naming import entity_key
 from localmind.graph.neo4j import Neo4jGraph
@@ -443,3 +444,20 @@ def test_a_name_that_stands_where_it_does_not_belong_is_found_and_mended(desk: D
     assert [finding.id for finding in desk.findings()] == [wrong]  # type: ignore[attr-defined]
     list(desk.maintenance._check_names(desk.tenant, fix=True))
     assert desk.names() == {"Aurora Pump": 3, "Bergen": 1, "Ada": 1}
+
+
+def test_two_that_note_a_chunk_at_once_do_not_hinder_each_other(desk: Desk) -> None:
+    desk.put("a", "Message Queue; Bergen", settle=False)
+    noted = {ChunkId(f"{desk.tenant}-a-0"): Noted({"mq": "message queue"}, [Meant("mq", "MQ", "message queue", "Message Queue")])}
+    aliases = desk.store.naming.aliases
+    with ThreadPoolExecutor(1) as other:
+        with desk.database.write():
+            aliases.note(desk.tenant, noted)
+            later = other.submit(aliases.note, desk.tenant, noted)
+            with pytest.raises(TimeoutError):
+                later.result(0.3)
+        later.result(30)
+    assert (desk.rows()["spelling"], desk.rows()["definition"]) == (1, 1)
+    with desk.database.write():
+        aliases.forget(desk.tenant, list(noted))
+    desk.resolution.settle(desk.tenant)
