@@ -140,7 +140,7 @@ UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) RETURN e.id AS id, 
 MENTIONED_IN = (
     """
 UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->(e:Entity)
-RETURN c.id AS chunk, m.weight AS weight, e"""
+WITH e, collect([c.id, m.weight]) AS mentions RETURN mentions, e"""
     + _ENTITY
     + " AS e"
 )

@@ -19,6 +19,7 @@ from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPag
 from localmind.neo4j import Neo4jDriver
 from localmind.neo4j.asking import CypherResult, ask
 from localmind.neo4j.chunks import batches, ids_in, pages, prune, tenants
+from localmind.neo4j.driver import rows
 from localmind.ranking import ranked
 
 if TYPE_CHECKING:
@@ -213,10 +214,11 @@ class Neo4jGraph:
         return ranked(ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows)
 
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
-        rows = self._driver.rows(cypher.MENTIONED_IN, tenant=tenant, ids=ids_in(ids))
-        most = self._driver.rows(cypher.MOST_MENTIONS, tenant=tenant)
-        entities = {EntityId(row["e"]["id"]): _entity(row["e"]) for row in rows}
-        mentions = [Edge(ChunkId(row["chunk"]), EntityId(row["e"]["id"]), row["weight"]) for row in rows]
+        found, most = self._driver.read(
+            lambda tx: (rows(tx, cypher.MENTIONED_IN, tenant=tenant, ids=ids_in(ids)), rows(tx, cypher.MOST_MENTIONS, tenant=tenant))
+        )
+        entities = {EntityId(row["e"]["id"]): _entity(row["e"]) for row in found}
+        mentions = [Edge(ChunkId(chunk), EntityId(row["e"]["id"]), weight) for row in found for chunk, weight in row["mentions"]]
         return Mentioned(entities, mentions, most[0]["most"] if most else 0)
 
     def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
