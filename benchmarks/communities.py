@@ -22,7 +22,7 @@ from localmind.catalog.chunks import batched
 from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.migrate import migrate
 from localmind.catalog.tables import entity, relation
-from localmind.communities.clustering import Network, communities, network, strengths
+from localmind.communities.clustering import Network, communities, network
 from localmind.communities.finding import Edges
 from localmind.communities.sql import SqlNetwork
 from localmind.communities.upkeep import Upkeep
@@ -73,7 +73,7 @@ def modularity(whole: Network, label: np.ndarray) -> float:
     rows = np.repeat(np.arange(whole.nodes), np.diff(whole.pointers))
     total = whole.weights.sum()
     same = label[rows] == label[whole.neighbors]
-    degrees = np.bincount(label, strengths(whole))
+    degrees = np.bincount(label[rows], whole.weights)
     return float(whole.weights[same].sum() / total - ((degrees / total) ** 2).sum())
 
 

@@ -32,7 +32,6 @@ class Kept(NamedTuple):
     """A community with what only its upkeep needs to know."""
 
     community: Community
-    members_hash: str
     drift: int
     has_vector: bool
 
@@ -91,9 +90,9 @@ class CommunityTable:
     def kept(self, tenant: TenantId) -> list[Kept]:
         """All of them."""
         bytes_ = sa.func.length(community.c.vector).label("bytes")
-        query = sa.select(*COLUMNS, community.c.members_hash, community.c.drift, bytes_).where(community.c.tenant == tenant)
+        query = sa.select(*COLUMNS, community.c.drift, bytes_).where(community.c.tenant == tenant)
         with self._db.read() as connection:
-            return [Kept(_community(row), row.members_hash, row.drift, row.bytes > 0) for row in connection.execute(query)]
+            return [Kept(_community(row), row.drift, row.bytes > 0) for row in connection.execute(query)]
 
     def vectors(self, tenant: TenantId) -> list[Vectored]:
         """Of those that have one."""
@@ -203,7 +202,7 @@ class CommunityTable:
             connection.execute(sa.delete(community_member).where(community_member.c.tenant == tenant))
 
 
-COLUMNS = tuple(column for column in community.columns if column.name not in ("vector", "members_hash", "drift", "tenant"))
+COLUMNS = tuple(column for column in community.columns if column.name not in ("vector", "drift", "tenant"))
 
 
 def _community(row: Any) -> Community:

@@ -194,7 +194,6 @@ community = sa.Table(
     sa.Column("entities", Json, nullable=False),  # the most central: [id, name, how central]
     sa.Column("sources", Json, nullable=False),  # what the summary stands on: [chunk id, start, end] in the chunk's text
     sa.Column("made_by", sa.String(128), nullable=False),  # "" without an LLM, else model and prompt
-    sa.Column("members_hash", sa.String(64), nullable=False),
     sa.Column("drift", sa.Integer, nullable=False),  # members that came or went since an LLM wrote the summary
     sa.Column("vector", sa.LargeBinary, nullable=False),  # float32, of title, summary and names; empty: none yet
     sa.Column("updated_at", Time, nullable=False),

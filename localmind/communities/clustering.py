@@ -116,12 +116,6 @@ def within(whole: Network, members: Ints) -> Network:
     return Network(pointers, columns[inside].astype(np.int32), whole.weights[at][inside])
 
 
-def strengths(whole: Network) -> Floats:
-    """Of each node the sum of its edges' weights."""
-    rows = np.repeat(np.arange(whole.nodes), np.diff(whole.pointers))
-    return _sums(rows, whole.weights, whole.nodes)
-
-
 def _sums(places: Ints, values: Floats, length: int) -> Floats:
     return np.bincount(places, values, minlength=length).astype(np.float64)
 

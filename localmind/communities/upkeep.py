@@ -6,7 +6,6 @@ graph and whichever process wrote to it. Rows come before the members that lie i
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import threading
 import time
@@ -92,7 +91,6 @@ class _Draft:
     place: Place
     size: int
     mentions: int
-    members_hash: str
     drift: int
     top: Mapping[EntityId, int]
 
@@ -375,15 +373,8 @@ def _drafts(
         top = heapq.nsmallest(LOOKED_AT, own, key=lambda entity: (-mentions.get(entity, 0), entity))
         total = sum(mentions.get(entity, 0) for entity in own)
         counts = {entity: mentions.get(entity, 0) for entity in top}
-        drafts.append(_Draft(id_, found.tree[id_], len(own), total, members_hash(own), drift, counts))
+        drafts.append(_Draft(id_, found.tree[id_], len(own), total, drift, counts))
     return sorted(drafts, key=lambda draft: (-draft.mentions, draft.id))
-
-
-def members_hash(members: Iterable[EntityId]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for entity in sorted(members):
-        digest.update(entity.encode() + b"\0")
-    return digest.hexdigest()
 
 
 def _row(draft: _Draft, central: Sequence[CentralEntity], texts: Sequence[Text]) -> dict[str, Any]:
@@ -400,7 +391,6 @@ def _row(draft: _Draft, central: Sequence[CentralEntity], texts: Sequence[Text])
         "entities": [list(each) for each in central],
         "sources": [list(quote) for quote in quotes],
         "made_by": "",
-        "members_hash": draft.members_hash,
         "drift": 0,
     }
 

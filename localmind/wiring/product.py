@@ -115,10 +115,10 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     refiner = build_refiner(settings, llm, keyphrases)
     changes = Changes()
     extractions = Extractions(catalog, keyphrases, llm_version=refiner.version if refiner is not None else None)
-    budget = build_budget(settings, catalog)
+    budget = _build_budget(settings, catalog)
     judge = LLMJudge(llm, budget) if llm is not None else None
     resolution = Resolution(store, extractions, Context(store.graph, embedder), judge)
-    pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes)
+    pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes, budget)
     pipeline.resolution = resolution
     if role is not Role.DOOR:
         wake = pipeline.wake
@@ -129,7 +129,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     search = Search(
         catalog, embedder, store.vectors, store.text, store.graph, themes, reranker=reranker, rerank_depth=settings.rerank_depth
     )
-    communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline)
+    communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline, budget)
     conversations = Conversations(catalog.database)
     return LocalMind(
         settings=settings,
@@ -161,7 +161,13 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
 
 
 def _build_pipeline(
-    settings: Settings, engines: Engines, embedder: Embedder, keyphrases: Extractor, refiner: PaidExtractor | None, changes: Changes
+    settings: Settings,
+    engines: Engines,
+    embedder: Embedder,
+    keyphrases: Extractor,
+    refiner: PaidExtractor | None,
+    changes: Changes,
+    budget: Budget,
 ) -> Pipeline:
     from localmind.ingest.enrich import Enrich
     from localmind.ingest.failures import Failures
@@ -184,7 +190,7 @@ def _build_pipeline(
             refiner,
             keyphrases,
             failures,
-            build_budget(settings, engines.store.catalog),
+            budget,
             announce=changes.announce,
             is_stopping=pipeline.is_cancelled,
             batch_chunks=settings.llm_concurrency * settings.extraction_chunks_per_call,
@@ -192,7 +198,7 @@ def _build_pipeline(
     return pipeline
 
 
-def build_budget(settings: Settings, catalog: Catalog) -> Budget:
+def _build_budget(settings: Settings, catalog: Catalog) -> Budget:
     from localmind.ingest.budget import Budget, Limits
     from localmind.llm.metering import Prices
 
@@ -202,7 +208,7 @@ def build_budget(settings: Settings, catalog: Catalog) -> Budget:
 
 
 def _build_communities(
-    settings: Settings, engines: Engines, embedder: Embedder, llm: LLM | None, pipeline: Pipeline
+    settings: Settings, engines: Engines, embedder: Embedder, llm: LLM | None, pipeline: Pipeline, budget: Budget
 ) -> tuple[Upkeep, Keeper]:
     from localmind.communities.keeper import Keeper
     from localmind.communities.upkeep import Upkeep
@@ -215,7 +221,7 @@ def _build_communities(
         embedder,
         llm,
         llm_concurrency=settings.llm_concurrency,
-        budget=build_budget(settings, store.catalog),
+        budget=budget,
     )
     keeper = Keeper(upkeep, busy=pipeline.busy)
     pipeline.on_change = keeper.changed

@@ -40,7 +40,6 @@ def row(id_: str, **changes: Any) -> dict[str, Any]:
         "entities": [["e1", "Leek", 1.0]],
         "sources": [["c1", 0, 4]],
         "made_by": "",
-        "members_hash": "h",
         "drift": 0,
         "vector": b"\0\1\2\3",
         **changes,

@@ -23,7 +23,6 @@ def upgrade() -> None:
         sa.Column("entities", sa.JSON(), nullable=False),
         sa.Column("sources", sa.JSON(), nullable=False),
         sa.Column("made_by", sa.String(length=128), nullable=False),
-        sa.Column("members_hash", sa.String(length=64), nullable=False),
         sa.Column("drift", sa.Integer(), nullable=False),
         sa.Column("vector", sa.LargeBinary(), nullable=False),
         sa.Column("updated_at", sa.Float(), nullable=False),
