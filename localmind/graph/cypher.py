@@ -137,16 +137,13 @@ CALL () {
     RETURN t.mentions AS top ORDER BY t.tenant DESC, t.mentions DESC LIMIT 1
 }
 UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) RETURN e.id AS id, e.mentions AS mentions, top ORDER BY mentions, id"""
-MENTIONED_IN = (
-    """
+# A row a chunk, and one without a chunk for the most frequent entity: a search waits for every round trip.
+MENTIONED_IN = """
 UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->(e:Entity)
-WITH e, collect([c.id, m.weight]) AS mentions RETURN mentions, e"""
-    + _ENTITY
-    + " AS e"
-)
-MOST_MENTIONS = """
+RETURN id, collect([e.id, e.name, e.mentions, m.weight]) AS said
+UNION ALL
 MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0
-RETURN e.mentions AS most ORDER BY e.tenant DESC, e.mentions DESC LIMIT 1"""
+WITH e ORDER BY e.tenant DESC, e.mentions DESC LIMIT 1 RETURN NULL AS id, e.mentions AS said"""
 CHUNKS_OF_ENTITY = """
 MATCH (:Entity {tenant: $tenant, id: $entity})<-[m:MENTIONS]-(c:Chunk)
 RETURN c.id AS id ORDER BY m.weight DESC, id LIMIT $limit"""
@@ -181,19 +178,20 @@ UNWIND $sources AS source
 MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(c:Chunk)-[m:MENTIONS]->(e:Entity) WHERE e.id IN ids
 WITH c, m, [entity IN entities WHERE entity.id = e.id][0] AS row""" + (_SUMMED + " RETURN c.id AS id, score")
 
+# Of thousands of mentions nothing but the weight is read; those of equal weight stay in the order that the engine keeps them in.
 _MENTIONING = """
 UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id})
 CALL (e) {
-    MATCH (e)<-[m:MENTIONS]-(c:Chunk) WITH m, c LIMIT $most<filter>
-    RETURN m.weight AS weight, c.id AS chunk ORDER BY weight DESC, chunk LIMIT $each
+    MATCH (e)<-[m:MENTIONS]-(c) WITH m, c LIMIT $most<filter>
+    RETURN m.weight AS weight, c ORDER BY weight DESC LIMIT $each
 }
-RETURN e.id AS entity, chunk, weight"""
+RETURN id AS entity, collect([c.id, weight]) AS said"""
 MENTIONING = _MENTIONING.replace("<filter>", "")
 MENTIONING_OF_SOURCES = _MENTIONING.replace("<filter>", " WHERE c.source_id IN $sources")
 MENTIONING_IN_SOURCES = """
 UNWIND $sources AS source
 MATCH (:Document {tenant: $tenant, id: source})<-[:PART_OF]-(c:Chunk)-[m:MENTIONS]->(e:Entity) WHERE e.id IN $ids
-RETURN e.id AS entity, c.id AS chunk, m.weight AS weight"""
+RETURN e.id AS entity, collect([c.id, m.weight]) AS said"""
 
 # --- Relations -------------------------------------------------------------------------------------------------------
 

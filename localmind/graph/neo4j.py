@@ -11,7 +11,7 @@ from localmind.graph import cypher
 from localmind.graph.linking import Meanings, as_written, linked
 from localmind.graph.merging import Names, key_of
 from localmind.graph.neo4j_writing import replace, spoken, take_back
-from localmind.graph.port import Alike, ChunkExtraction, Edge, Mentioned, Neighbor, Statement, Subgraph
+from localmind.graph.port import Alike, ChunkExtraction, Edge, Known, Mentioned, Neighbor, Statement, Subgraph
 from localmind.graph.rings import around
 from localmind.graph.scoring import damped, plan, strongest
 from localmind.ids import is_id
@@ -214,12 +214,10 @@ class Neo4jGraph:
         return ranked(ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows)
 
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
-        found, most = self._driver.read(
-            lambda tx: (rows(tx, cypher.MENTIONED_IN, tenant=tenant, ids=ids_in(ids)), rows(tx, cypher.MOST_MENTIONS, tenant=tenant))
-        )
-        entities = {EntityId(row["e"]["id"]): _entity(row["e"]) for row in found}
-        mentions = [Edge(ChunkId(chunk), EntityId(row["e"]["id"]), weight) for row in found for chunk, weight in row["mentions"]]
-        return Mentioned(entities, mentions, most[0]["most"] if most else 0)
+        found: dict[ChunkId | None, Any] = dict(self._driver.rows(cypher.MENTIONED_IN, tenant=tenant, ids=ids_in(ids)))
+        most = found.pop(None, 0)
+        entities = {id_: Known(name, mentions) for said in found.values() for id_, name, mentions, _ in said}
+        return Mentioned(entities, [Edge(chunk, id_, weight) for chunk, said in found.items() if chunk for id_, _, _, weight in said], most)
 
     def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
         """Of an entity with more than MENTIONS_READ mentions the newest are looked at."""
@@ -232,7 +230,7 @@ class Neo4jGraph:
             if self._driver.rows(cypher.COUNT_CHUNKS_OF_SOURCES, tenant=tenant, sources=sources)[0]["count"] <= CHUNKS_READ:
                 statement = cypher.MENTIONING_IN_SOURCES
         rows = self._driver.rows(statement, tenant=tenant, ids=asked, sources=sources, each=each, most=MENTIONS_READ)
-        return strongest((Edge(ChunkId(row["chunk"]), EntityId(row["entity"]), row["weight"]) for row in rows), each)
+        return strongest((Edge(ChunkId(chunk), EntityId(id_), weight) for id_, said in rows for chunk, weight in said), each)
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row["id"]) for row in self._driver.rows(cypher.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]

@@ -52,10 +52,17 @@ class Edge(NamedTuple):
     weight: float
 
 
+class Known(NamedTuple):
+    """Of an entity what a search needs. mentions: how many chunks mention it."""
+
+    name: str
+    mentions: int
+
+
 class Mentioned(NamedTuple):
     """What some chunks mention. most: how many chunks mention the tenant's most frequent entity, 0 where there is none."""
 
-    entities: Mapping[EntityId, Entity]
+    entities: Mapping[EntityId, Known]
     edges: Sequence[Edge]
     most: int
 
@@ -112,7 +119,7 @@ class Graph(Protocol):
         """Chunks by the sum over their entities of weight x mention weight, damped for entities that are everywhere; best first."""
 
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
-        """What these chunks mention, in no order. At most two round trips."""
+        """What these chunks mention, in no order. At most two statements."""
 
     def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
         """For each of the entities the `each` chunks that mention it most strongly, ties by any rule that is always the same.

@@ -17,7 +17,7 @@ from localmind.graph.likeness import block_of
 from localmind.graph.linking import Meanings, as_written, linked
 from localmind.graph.merging import Merged, Names, RelationKey, Said, entity_id, key_of, merge
 from localmind.graph.paths import shortest_path
-from localmind.graph.port import Alike, ChunkExtraction, Edge, Mentioned, Neighbor, Statement, Subgraph
+from localmind.graph.port import Alike, ChunkExtraction, Edge, Known, Mentioned, Neighbor, Statement, Subgraph
 from localmind.graph.rings import around
 from localmind.graph.scoring import damped, plan, strongest
 from localmind.ids import is_id
@@ -283,8 +283,8 @@ class SqlGraph:
             rows = self._all(connection, sql.MENTIONED_IN, tenant=tenant, ids=_ids(ids))
             most = self._all(connection, sql.MOST_MENTIONS, tenant=tenant)[0].most
         # By place, not by name: a search reads hundreds of them.
-        entities = {entity[0]: Entity(*entity) for entity in {row[1:6] for row in rows}}
-        return Mentioned(entities, [Edge(row[0], row[1], row[6]) for row in rows], most or 0)
+        entities = {row[1]: Known(row[2], row[3]) for row in rows}
+        return Mentioned(entities, [Edge(row[0], row[1], row[4]) for row in rows], most or 0)
 
     def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
         asked = _ids(ids)

@@ -209,7 +209,7 @@ CHUNKS_OF_HUB_IN_SOURCES = _SCORED.replace("<parts>", _PARTS_OF_HUB).replace("<f
 CHUNKS_IN_SOURCES = _SCORED.replace("<parts>", _PARTS_OF_SOURCES).replace("<filter>", "")
 
 MENTIONED_IN = """
-SELECT c.id AS chunk_id, e.id, e.name, e.type, e.description, e.mentions, m.weight
+SELECT c.id AS chunk_id, e.id, e.name, e.mentions, m.weight
 FROM TEXTS(:ids) AS asked CROSS JOIN chunk AS c JOIN mention AS m ON m.chunk_pk = c.pk JOIN entity AS e ON e.pk = m.entity_pk
 WHERE c.id = asked.value AND c.tenant = :tenant"""
 MOST_MENTIONS = "SELECT MAX(mentions) AS most FROM entity WHERE tenant = :tenant"

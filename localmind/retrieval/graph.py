@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from localmind.extraction.keyphrase import query_names
 from localmind.graph.naming import entity_key
-from localmind.graph.port import Graph, Mentioned
+from localmind.graph.port import Graph, Known, Mentioned
 from localmind.model import ChunkId, Entity, EntityId, Filter, ScoredChunk, TenantId
 from localmind.ranking import ranked
 from localmind.retrieval.walk import rarity, walk
@@ -57,7 +57,8 @@ class GraphSearch:
         mentioned = self._graph.mentioned_in(tenant, nearest)
         most = max((mentioned.most, *(entity.mentions for entity in named.values())))
         weights = named_weights(named, most)
-        known = {entity.id: entity for entity in named.values() if entity.id in weights} | dict(mentioned.entities)
+        known = {entity.id: Known(entity.name, entity.mentions) for entity in named.values() if entity.id in weights}
+        known |= mentioned.entities
         rarities = {id_: rarity(entity.mentions, most) for id_, entity in known.items()}
         followed = _followed(mentioned, read, weights, rarities)
         mentions = [*mentioned.edges, *self._graph.mentioning(tenant, followed, each=MENTIONS_EACH * times, where=where)]

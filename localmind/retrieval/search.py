@@ -77,6 +77,8 @@ class _Question(NamedTuple):
         return max(LEAST_DEPTH, DEPTH_PER_HIT * self.limit) * self.times
 
 
+INDEXES = ("vector", "text", "graph")
+
 _List = Callable[[_Question], list[ScoredChunk]]
 
 _LISTS = {Mode.VECTOR: ("vector",), Mode.TEXT: ("text",), Mode.GRAPH: ("vector",), Mode.HYBRID: ("vector", "text")}
@@ -109,7 +111,7 @@ class Search:
             "vector": lambda asked: dense.search(asked.tenant, asked.text, limit=asked.depth, where=asked.where),
             "text": lambda asked: text.search(asked.tenant, asked.text, limit=asked.depth, where=asked.where),
         }
-        self._threads = ThreadPoolExecutor(8, thread_name_prefix="search")
+        self._threads = ThreadPoolExecutor(16, thread_name_prefix="search")
 
     def search(
         self,
@@ -171,24 +173,19 @@ class Search:
         return Filter(self._catalog.sources.ids_with(tenant, source_ids, tags))
 
     def _ask(self, question: _Question, mode: Mode) -> _Asked:
-        """The model and the vector index work outside Python's lock, while SQL is read in this thread."""
+        """The indexes are asked at once: the model and servers work outside Python's lock."""
         refused: dict[str, Unavailable] = {}
-        names = _LISTS[mode]
         walks = mode in (Mode.GRAPH, Mode.HYBRID)
-        running = self._threads.submit(self._lists["vector"], question) if walks else None
-        lists = {name: self._try(name, partial(self._lists[name], question), refused) for name in names if name != "vector"}
+        running = {name: self._threads.submit(self._lists[name], question) for name in _LISTS[mode]}
         named = self._try("graph", partial(self._graph.link, question.tenant, question.text), refused) if walks else None
-        if "vector" in names:
-            lists = {
-                "vector": self._try("vector", running.result if running else partial(self._lists["vector"], question), refused)
-            } | lists
+        lists = {name: self._try(name, answer.result, refused) for name, answer in running.items()}
         answered = {name: found for name, found in lists.items() if found is not None}
         walked = None
         if named is not None:
             walked = self._try("graph", partial(self._walk, question, named, answered), refused)
         if walked is None and (mode is Mode.GRAPH or not answered):
             raise _unavailable(refused)
-        degraded = tuple(name for name in ("vector", "text", "graph") if name in refused)
+        degraded = tuple(name for name in INDEXES if name in refused)
         full = any(len(found) == question.depth for found in answered.values())
         if walked is None:
             rankings = {name: [scored.chunk_id for scored in found] for name, found in answered.items()}
@@ -230,8 +227,9 @@ def _places(scored: Sequence[ScoredChunk]) -> dict[ChunkId, int]:
 
 
 def _unavailable(refused: Mapping[str, Unavailable]) -> StoreUnavailable:
-    first = next(iter(refused.values()))
-    error = StoreUnavailable(f"Search can't be answered now: {first.message}", hint=first.hint, services=list(refused))
+    services = [name for name in INDEXES if name in refused]
+    first = refused[services[0]]
+    error = StoreUnavailable(f"Search can't be answered now: {first.message}", hint=first.hint, services=services)
     error.__cause__ = first
     return error
 

@@ -313,7 +313,7 @@ def test_where_no_store_answers_the_error_says_so(library: Library) -> None:
     away = Away(StoreUnavailable("The index is away.", hint="Start it."))
     with pytest.raises(StoreUnavailable, match=r"The index is away\. Start it\.") as caught:
         library.search(vectors=away, text=away, graph=away).search(ACME, "bridge")
-    assert caught.value.data["services"] == ["text", "graph", "vector"]
+    assert caught.value.data["services"] == ["vector", "text", "graph"]
     with pytest.raises(StoreUnavailable):
         library.search(graph=away).search(ACME, "bridge", mode=Mode.GRAPH)
     with pytest.raises(StoreUnavailable):
