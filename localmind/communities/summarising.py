@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from localmind.chat import markers, reasoning
 from localmind.communities.describing import Text
 from localmind.ids import text_hash
+from localmind.llm.answers import object_with, one_line
 from localmind.llm.port import LLM, Turn
 from localmind.llm.tokens import estimated_tokens
 from localmind.model import CentralEntity, Usage
@@ -59,13 +60,12 @@ def write(llm: LLM, entities: Sequence[CentralEntity], texts: Sequence[Text]) ->
 
 def parse(answer: str) -> Written | None:
     """The JSON object in an answer, whatever stands around it."""
-    start, end = answer.find("{"), answer.rfind("}")
     try:
-        found = _Answer.model_validate_json(answer[start : end + 1] if 0 <= start < end else "")
+        found = _Answer.model_validate(object_with(answer, *_Answer.model_fields))
     except ValidationError:
         return None
-    title = " ".join(markers.without(found.title).split()).strip(" .")[:TITLE_CHARS]
-    summary = " ".join(markers.without(found.summary).split())[:SUMMARY_CHARS]
+    title = one_line(markers.without(found.title)).strip(" .")[:TITLE_CHARS]
+    summary = one_line(markers.without(found.summary))[:SUMMARY_CHARS]
     return Written(title, summary) if title and summary else None
 
 
