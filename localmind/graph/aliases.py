@@ -25,6 +25,9 @@ MACHINE = "machine"
 PERSON = "person"
 ABBREVIATION = "abbreviation"
 
+MOST_NAMED = 5_000
+"""Entities that are looked for by an alias, in a graph that doesn't lie beside the aliases: a letter or two stands in very many."""
+
 Key = str
 
 
@@ -78,6 +81,7 @@ _FORGET_DEFINITIONS = "DELETE FROM definition WHERE chunk_pk IN NUMBERS(:pks) RE
 _OF_KEYS = "SELECT a.* FROM TEXTS(:keys) AS asked CROSS JOIN alias AS a WHERE a.tenant = :tenant AND a.key = asked.value"
 _OF_ROOTS = """
 SELECT a.* FROM TEXTS(:keys) AS asked CROSS JOIN alias AS a WHERE a.tenant = :tenant AND a.root_key = asked.value ORDER BY a.key"""
+_NAMED = "SELECT DISTINCT root_key FROM alias WHERE tenant = :tenant AND key LIKE :pattern ORDER BY root_key LIMIT :limit"
 _IN_USE = """
 SELECT a.* FROM alias AS a WHERE a.tenant = :tenant AND a.root_key = :root AND EXISTS (
     SELECT 1 FROM spelling AS s WHERE s.tenant = a.tenant AND s.key = a.key) ORDER BY a.name LIMIT :limit"""
@@ -116,6 +120,11 @@ class Aliases:
     def of(self, tenant: TenantId, keys: Collection[Key]) -> dict[Key, Alias]:
         """The edges that lead out of these keys."""
         return {row.key: _alias(row) for row in self._read(_OF_KEYS, tenant=tenant, keys=sorted(keys))} if keys else {}
+
+    def named(self, tenant: TenantId, part: str) -> list[Key]:
+        """Keys of entities with an alias that has this in its key; MOST_NAMED of them at most."""
+        rows = self._read(_NAMED, tenant=tenant, pattern=f"%{part}%", limit=MOST_NAMED)  # a key has neither % nor _
+        return [row.root_key for row in rows]
 
     def groups(self, tenant: TenantId, roots: Collection[Key]) -> dict[Key, list[Alias]]:
         """All that was merged into each of these, over however many steps."""

@@ -198,8 +198,9 @@ class SqlGraph:
         if query.strip() and not key:
             return ListPage(())
         mentions, after = cursors.decode(cursor, int, str) if cursor else (2**31 - 1, "")
-        # A key has neither % nor _.
-        rows = self._read(sql.LIST_ENTITIES, tenant=tenant, mentions=mentions, key=after, pattern=f"%{key}%", limit=limit + 1)
+        matching = {"pattern": f"%{key}%"} if key else {}  # a key has neither % nor _
+        statement = sql.FIND_ENTITIES if key else sql.LIST_ENTITIES
+        rows = self._read(statement, tenant=tenant, mentions=mentions, after=after, limit=limit + 1, **matching)
         next_cursor = cursors.encode(rows[limit - 1].mentions, rows[limit - 1].key) if len(rows) > limit else None
         return ListPage(tuple(_entity(row) for row in rows[:limit]), next_cursor)
 

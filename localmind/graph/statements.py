@@ -118,10 +118,14 @@ WHERE e.id = asked.value AND e.tenant = :tenant"""
 ENTITIES_BY_PK = """
 SELECT e.pk, e.id, e.name, e.type, e.description, e.mentions FROM NUMBERS(:pks) AS asked CROSS JOIN entity AS e
 WHERE e.pk = asked.value AND e.tenant = :tenant"""
-LIST_ENTITIES = """
+_LIST_ENTITIES = """
 SELECT id, name, type, description, mentions, key FROM entity
-WHERE tenant = :tenant AND mentions <= :mentions AND (mentions < :mentions OR key > :key) AND key LIKE :pattern
+WHERE tenant = :tenant AND mentions <= :mentions AND (mentions < :mentions OR key > :after)<filter>
 ORDER BY mentions DESC, key LIMIT :limit"""
+FIND_ENTITIES = _LIST_ENTITIES.replace(
+    "<filter>", " AND (key LIKE :pattern OR key IN (SELECT root_key FROM alias WHERE tenant = :tenant AND key LIKE :pattern))"
+)
+LIST_ENTITIES = _LIST_ENTITIES.replace("<filter>", "")
 MOST_MENTIONED = "SELECT pk FROM entity WHERE tenant = :tenant ORDER BY mentions DESC, key LIMIT :limit"
 
 ALIKE = """
