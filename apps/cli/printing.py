@@ -124,7 +124,8 @@ def print_estimate(told: Mapping[str, Any]) -> None:
     tokens = f"{later['prompt_tokens']:,} tokens in and {later['completion_tokens']:,} out{money}"
     console.print(
         f"Not in these figures: the words for themes, and whether two names mean the same. Roughly up to {later['calls']:,} calls, "
-        f"{tokens}, by the measure of other documents; more where documents come in many portions, since themes that changed are asked about again. "
+        f"{tokens}, by the measure of other documents; more where documents come in many portions, "
+        "since themes that changed are asked about again. "
         "A budget holds for these too.",
         soft_wrap=True,
     )

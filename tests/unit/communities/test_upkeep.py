@@ -152,6 +152,27 @@ def test_a_rebuild_finds_them_anew_with_vectors(desk: Desk) -> None:
     assert all(kept.has_vector for kept in desk.mind.catalog.communities.kept(PERSONAL))
 
 
+def test_only_what_reads_otherwise_than_before_is_embedded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.put(SOUP)
+    desk.put(PUMP)
+    desk.mind.communities.update(PERSONAL)
+    table, embedded = desk.mind.catalog.communities, []
+    before = {one.id: one.vector for one in table.vectors(PERSONAL)}
+    embed = desk.mind.embedder.embed_documents
+    monkeypatch.setattr(desk.mind.embedder, "embed_documents", lambda texts: (embedded.extend(texts), embed(texts))[1])
+
+    desk.mind.communities.remake(PERSONAL)
+    assert embedded == [] and {one.id: one.vector for one in table.vectors(PERSONAL)} == before
+
+    table.forget_vectors(PERSONAL)
+    desk.mind.communities.update(PERSONAL)
+    assert len(embedded) == len(before) and all(one.vector for one in table.vectors(PERSONAL))
+
+    desk.put(LEASE)
+    desk.mind.communities.update(PERSONAL)
+    assert len(embedded) < len(before) + len(themes(desk)) and any("Orla Byrne" in text for text in embedded)
+
+
 def test_the_keeper_looks_once_things_have_settled(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "SETTLE_S", 0.0)
     monkeypatch.setattr(keeper, "SHARE", 0)
