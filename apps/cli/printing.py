@@ -87,7 +87,8 @@ def print_reingested(outcomes: Sequence[Outcome]) -> None:
 
 
 def estimate_as_json(found: Estimate, settings: Settings) -> dict[str, Any]:
-    spent = found.spent
+    spent, later = found.spent, found.later
+    has_prices = bool(settings.llm_price_input or settings.llm_price_output)
     return {
         "model": settings.llm_model if settings.has_llm else None,
         "documents": found.documents,
@@ -95,7 +96,13 @@ def estimate_as_json(found: Estimate, settings: Settings) -> dict[str, Any]:
         "calls": spent.calls,
         "prompt_tokens": spent.prompt_tokens,
         "completion_tokens": spent.completion_tokens,
-        "cost": found.cost if settings.llm_price_input or settings.llm_price_output else None,
+        "cost": found.cost if has_prices else None,
+        "later": {
+            "calls": later.calls,
+            "prompt_tokens": later.prompt_tokens,
+            "completion_tokens": later.completion_tokens,
+            "cost": found.later_cost if has_prices else None,
+        },
         "failed": [{"path": path, "reason": reason} for path, reason in found.failed],
     }
 
@@ -112,6 +119,16 @@ def print_estimate(told: Mapping[str, Any]) -> None:
     table.add_row("model", escape(told["model"] or "none is set (LLM_MODEL=mock): nothing is asked, and nothing costs"))
     console.print(table)
     console.print("What was asked about before costs nothing again; answers are taken to have 350 tokens a chunk.")
+    later = told["later"]
+    money = "" if later["cost"] is None else f", {later['cost']:,.2f} in money"
+    tokens = f"{later['prompt_tokens']:,} tokens in and {later['completion_tokens']:,} out{money}"
+    console.print(
+        f"Not in these figures: the words for themes, and whether two names mean the same. Roughly up to {later['calls']:,} calls, "
+        f"{tokens}, by the measure of other documents; more where documents come in many portions, "
+        "since themes that changed are asked about again. "
+        "A budget holds for these too.",
+        soft_wrap=True,
+    )
 
 
 def print_sources(sources: Iterable[Mapping[str, Any]]) -> None:

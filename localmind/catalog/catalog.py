@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from localmind.catalog.chunks import Chunks
 from localmind.catalog.communities import CommunityTable
 from localmind.catalog.database import Database
+from localmind.catalog.extractions import ExtractionTable
 from localmind.catalog.jobs import Claim, JobTable
 from localmind.catalog.sources import SourceTable
 from localmind.catalog.spending import SpendingTable
@@ -27,6 +28,7 @@ class Catalog:
         self.jobs = JobTable(database)
         self.workers = WorkerTable(database)
         self.spending = SpendingTable(database)
+        self.extractions = ExtractionTable(database)
         self.communities = CommunityTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:

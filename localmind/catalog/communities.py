@@ -101,6 +101,15 @@ class CommunityTable:
             rows = connection.execute(query.order_by(community.c.id)).all()
         return [Vectored(row.id, row.parent_id, bytes(row.vector)) for row in rows if row.vector]
 
+    def vectors_of(self, tenant: TenantId, ids: Sequence[CommunityId]) -> dict[CommunityId, bytes]:
+        """Of those of these that have one."""
+        found: dict[CommunityId, bytes] = {}
+        with self._db.read() as connection:
+            for batch in batched(ids):
+                query = sa.select(community.c.id, community.c.vector).where(community.c.tenant == tenant, community.c.id.in_(batch))
+                found |= {row.id: bytes(row.vector) for row in connection.execute(query) if row.vector}
+        return found
+
     def members(self, tenant: TenantId) -> Iterator[Sequence[Member]]:
         """Every entity that was looked at, in batches."""
         after = ""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from localmind.catalog import cursors
 from localmind.catalog.chunks import batched
 from localmind.catalog.database import Database
-from localmind.catalog.tables import chunk, extraction, job, revision, source, source_tag
+from localmind.catalog.tables import chunk, job, revision, source, source_tag
 from localmind.errors import NotFound
 from localmind.model import BlobKey, JobStatus, ListPage, Source, SourceId, SourceStatus, TenantId
 
@@ -177,28 +177,6 @@ class SourceTable:
                 found |= set(connection.execute(used).scalars())
         return found
 
-    # --- what an LLM has yet to extract
-
-    def missing(self, tenant: TenantId, *, limit: int) -> list[tuple[SourceId, int]]:
-        """Sources with chunks that an LLM has yet to extract, or gave up, and that no job works on; with the versions that search sees."""
-        query = sa.select(source.c.id, source.c.version).join(revision, SHOWN_REVISION)
-        is_open = sa.exists().where(job.c.tenant == source.c.tenant, job.c.source_id == source.c.id, job.c.status.in_(OPEN_JOB))
-        query = query.where(source.c.tenant == tenant, source.c.deleted_at.is_(None), revision.c.missing > 0, ~is_open)
-        query = query.order_by(source.c.id).limit(limit)
-        with self._db.read() as connection:
-            return [(SourceId(row.id), int(row.version)) for row in connection.execute(query)]
-
-    def due(self) -> dict[TenantId, list[tuple[SourceId, int]]]:
-        """As missing, of all tenants, some of those that waited for a budget and need not any more."""
-        query = sa.select(source.c.tenant, source.c.id, source.c.version).join(revision, SHOWN_REVISION)
-        query = query.where(revision.c.waits_until <= self._db.now(), source.c.deleted_at.is_(None))
-        query = query.order_by(source.c.id).limit(MOST_DUE)
-        found: dict[TenantId, list[tuple[SourceId, int]]] = {}
-        with self._db.read() as connection:
-            for row in connection.execute(query):
-                found.setdefault(row.tenant, []).append((row.id, row.version))
-        return found
-
     # --- writing
 
     def add(self, values: Sequence[Mapping[str, Any]]) -> None:
@@ -290,36 +268,6 @@ class SourceTable:
             candidates = {key for row in rows for key in row if key is not None}
             return candidates - self.needed_blobs(tenant, candidates)
 
-    # --- the cache of costly extractions
-
-    def extractions(self, tenant: TenantId, extractor: str, hashes: Sequence[str]) -> dict[str, Any]:
-        """Cached results by text hash."""
-        found: dict[str, Any] = {}
-        with self._db.read() as connection:
-            for batch in batched(hashes):
-                query = sa.select(extraction.c.text_hash, extraction.c.result).where(
-                    extraction.c.tenant == tenant, extraction.c.extractor == extractor, extraction.c.text_hash.in_(batch)
-                )
-                found |= {row.text_hash: row.result for row in connection.execute(query)}
-        return found
-
-    def has_extractions(self, tenant: TenantId) -> bool:
-        with self._db.read() as connection:
-            return connection.execute(sa.select(extraction.c.text_hash).where(extraction.c.tenant == tenant).limit(1)).first() is not None
-
-    def keep_extractions(self, tenant: TenantId, extractor: str, results: Mapping[str, Any]) -> None:
-        rows = [{"tenant": tenant, "text_hash": key, "extractor": extractor, "result": value} for key, value in results.items()]
-        if not rows:
-            return
-        with self._db.write() as connection:
-            # Two workers may have asked about one text: the first answer stays.
-            connection.execute(self._db.insert(extraction).on_conflict_do_nothing(), rows)
-
-    def forget_extractions(self, tenant: TenantId, hashes: Sequence[str]) -> None:
-        with self._db.write() as connection:
-            for batch in batched(hashes):
-                connection.execute(sa.delete(extraction).where(extraction.c.tenant == tenant, extraction.c.text_hash.in_(batch)))
-
 
 # --- statements
 
@@ -332,7 +280,6 @@ LATEST_JOB = (
 SHOWN = sa.case((source.c.version > 0, source.c.version), else_=source.c.latest)
 """The version whose facts a person is shown."""
 OPEN_JOB = (JobStatus.QUEUED, JobStatus.RUNNING)
-MOST_DUE = 1000
 SHOWN_REVISION = sa.and_(revision.c.source_id == source.c.id, revision.c.version == source.c.version)
 CHUNKS = (
     sa.select(sa.func.count())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ import structlog
 from localmind.chat import prompt, reasoning
 from localmind.chat.terms import content_words, stems
 from localmind.errors import ConfigurationError, LLMUnavailable
+from localmind.llm.answers import object_with, one_line
 from localmind.llm.port import LLM, Turn
 from localmind.model import Hit, Usage
 
@@ -119,15 +119,11 @@ def together(own: Sequence[Hit], others: Sequence[Sequence[Hit]], *, limit: int)
 
 def _read(answer: str, question: str) -> Iterator[str]:
     """Up to three questions that are about something the whole is about; none where there is only one: that is the whole."""
-    begun = answer.find("{")
-    try:
-        listed = json.JSONDecoder(strict=False).raw_decode(answer[max(begun, 0) :])[0]["questions"]
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        return
+    listed = object_with(answer, "questions").get("questions")
     if not isinstance(listed, list):
         return
     asked = stems(question)
-    lines = dict.fromkeys(" ".join(part.split()) for part in listed if isinstance(part, str))
+    lines = dict.fromkeys(one_line(part) for part in listed if isinstance(part, str))
     sensible = [line for line in lines if 0 < len(line) <= MAX_PART_CHARS and asked & stems(line) and line != question]
     if len(sensible) > 1:
         yield from sensible[:MOST_QUESTIONS]

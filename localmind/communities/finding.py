@@ -7,7 +7,7 @@ are tied to most, or found their own; those that are gone leave theirs; all othe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -123,10 +123,10 @@ def around(
     before: Partition,
     new: Mapping[EntityId, int],
     gone: Iterable[EntityId],
-    links: Iterable[Link],
+    links: Iterable[Sequence[Link]],
     mentions: Mapping[EntityId, int],
 ) -> Partition:
-    """The communities of before, with new entities in and those that are gone out. links: all that touch the new ones.
+    """The communities of before, with new entities in and those that are gone out. links: all that touch the new ones, in batches.
 
     mentions: of all entities. The new ones are grouped among themselves; each group goes where it is tied most, or stays by itself
     where it is tied most to itself.
@@ -134,22 +134,29 @@ def around(
     found = Partition(dict(before.finest), dict(before.tree))
     for entity in gone:
         found.finest.pop(entity, None)
-    outward: dict[EntityId, dict[CommunityId, float]] = defaultdict(lambda: defaultdict(float))
-    inside: list[Link] = []
-    for link in links:
-        if link.source in new and link.target in new:
-            inside.append(link)
-            continue
-        own, other = (link.source, link.target) if link.source in new else (link.target, link.source)
-        community = found.finest.get(other)
-        if community is not None:
-            both = max(1, mentions.get(own, 1)) * max(1, mentions.get(other, 1))
-            outward[own][community] += link.weight / both**0.5
     inward = Edges(new)
-    inward.add(inside)
+    outward: dict[EntityId, dict[CommunityId, float]] = defaultdict(lambda: defaultdict(float))
+    for batch in links:
+        inward.add(batch)  # which leaves out what leads to others
+        for own, community, weight in _ties(found, new, batch, mentions):
+            outward[own][community] += weight
     _settle(tenant, found, inward, outward)
     _dissolve(found)
     return found
+
+
+def _ties(
+    found: Partition, new: Collection[EntityId], links: Sequence[Link], mentions: Mapping[EntityId, int]
+) -> Iterator[tuple[EntityId, CommunityId, float]]:
+    """How much new entities belong to communities, by each link between them."""
+    across = [link if link.source in new else Link(link.target, link.source, link.weight) for link in links]
+    across = [link for link in across if link.target not in new and found.finest.get(link.target) is not None]
+    counts = np.array([(mentions.get(own, 1), mentions.get(other, 1)) for own, other, _ in across], np.int64).reshape(-1, 2)
+    tied = association(np.array([link.weight for link in across], np.float64), counts[:, 0], counts[:, 1])
+    for link, weight in zip(across, tied.tolist(), strict=True):
+        community = found.finest[link.target]
+        if community is not None:
+            yield link.source, community, weight
 
 
 def _settle(tenant: TenantId, found: Partition, inward: Edges, outward: Mapping[EntityId, Mapping[CommunityId, float]]) -> None:

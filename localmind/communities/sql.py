@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from localmind.catalog.chunks import batched
 from localmind.catalog.database import Database
 from localmind.communities.port import Counted, Link, Shown
-from localmind.graph.statements import statement
+from localmind.graph.statements import rows
 from localmind.model import CommunityId, EntityId, TenantId
 
 BATCH = 2_000
@@ -60,6 +59,5 @@ class SqlNetwork:
         """The catalog has them."""
 
     def _read(self, sql: str, **values: Any) -> Sequence[Any]:
-        given = {name: json.dumps(value) if isinstance(value, list) else value for name, value in values.items()}
         with self._db.read() as connection:
-            return connection.execute(statement(sql, self._db.is_sqlite), given).all()
+            return rows(connection, sql, **values)

@@ -10,7 +10,6 @@ import heapq
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +23,14 @@ from localmind.communities import describing, summarising
 from localmind.communities.describing import Text
 from localmind.communities.finding import Edges, Partition, Place, anew, around
 from localmind.communities.port import EntityNetwork, Shown
+from localmind.communities.summarising import Asked
 from localmind.embedding.port import Embedder
-from localmind.errors import Cancelled, ConfigurationError, LLMUnavailable
+from localmind.errors import Cancelled
 from localmind.graph.port import Graph
 from localmind.ids import random_id
 from localmind.llm.metering import Spent
-from localmind.llm.port import LLM, RequestRefused
-from localmind.model import CentralEntity, Community, CommunityId, EntityId, Quote, TenantId, Usage
-from localmind.operations import metrics
+from localmind.llm.port import LLM
+from localmind.model import CentralEntity, Community, CommunityId, EntityId, Quote, TenantId
 
 if TYPE_CHECKING:
     from localmind.catalog.chunks import VisibleChunk
@@ -71,7 +70,10 @@ LLM_DRIFT = 0.1
 
 @dataclass(slots=True)
 class Report:
-    """What an update did. entities: that came, went, or are mentioned more or less often. calls, usage: of the LLM."""
+    """What an update did. entities: that came, went, or are mentioned more or less often. calls: that were tried.
+
+    spent: on those that the LLM answered.
+    """
 
     entities: int = 0
     communities: int = 0
@@ -79,7 +81,7 @@ class Report:
     described: int = 0
     gone: int = 0
     calls: int = 0
-    usage: Usage = field(default_factory=Usage)
+    spent: Spent = field(default_factory=Spent)
     took_s: float = 0.0
 
 
@@ -169,8 +171,7 @@ class Upkeep:
         if before is None or report.is_anew:
             found, moved = self._anew(tenant, mentions, before or Partition()), 0
         else:
-            links = (link for batch in self._network.touching(tenant, list(new)) for link in batch)
-            found = around(tenant, before, new, gone, links, mentions)
+            found = around(tenant, before, new, gone, self._network.touching(tenant, list(new)), mentions)
         self._write(tenant, before or Partition(), found, mentions, placed, kept, recounted, report)
         table.settle(tenant, moved=moved)
 
@@ -248,10 +249,19 @@ class Upkeep:
         rows = [_row(draft, central[draft.id], _texts(chunks[draft.id], visible)) for draft in drafts]
         if self._llm is not None:
             self._have_written(tenant, self._llm, drafts, rows, old, visible, chunks, report)
-        texts = [f"{row['title']}. {', '.join(name for _, name, _ in row['entities'])}. {row['summary'][:EMBEDDED_CHARS]}" for row in rows]
-        for row, vector in zip(rows, self._embedder.embed_documents(texts), strict=True):
-            row["vector"] = np.ascontiguousarray(vector, dtype=np.float32).tobytes()
+        self._embed(tenant, rows, old)
         return rows
+
+    def _embed(self, tenant: TenantId, rows: Sequence[dict[str, Any]], old: Mapping[CommunityId, Community]) -> None:
+        """Four fifths of what a community costs without an LLM: where its words are those of before, its vector stays."""
+        texts = {row["id"]: _embedded(row["title"], [name for _, name, _ in row["entities"]], row["summary"]) for row in rows}
+        said = {id_: _embedded(each.title, [entity.name for entity in each.entities], each.summary) for id_, each in old.items()}
+        vectors = self._catalog.communities.vectors_of(tenant, [id_ for id_, text in said.items() if text == texts[id_]])
+        fresh = [id_ for id_ in texts if id_ not in vectors]
+        for id_, vector in zip(fresh, self._embedder.embed_documents([texts[id_] for id_ in fresh]), strict=True):
+            vectors[id_] = np.ascontiguousarray(vector, dtype=np.float32).tobytes()
+        for row in rows:
+            row["vector"] = vectors[row["id"]]
 
     def _central(self, tenant: TenantId, drafts: Sequence[_Draft]) -> dict[CommunityId, tuple[CentralEntity, ...]]:
         everyone = list({entity: None for draft in drafts for entity in draft.top})
@@ -275,7 +285,7 @@ class Upkeep:
         report: Report,
     ) -> None:
         """Fill in what the LLM wrote before, where it still holds, and have the rest written as far as calls last."""
-        asked: list[tuple[dict[str, Any], list[Text], tuple[CentralEntity, ...]]] = []
+        asked: list[tuple[dict[str, Any], Asked]] = []
         for draft, row in zip(drafts, rows, strict=True):
             known = old.get(draft.id)
             if known is not None and self._holds(known, draft, visible):
@@ -284,26 +294,18 @@ class Upkeep:
                 continue
             texts = _texts(chunks[draft.id], visible)
             if draft.size >= LLM_LEAST and texts and report.calls + len(asked) < LLM_CALLS:
-                asked.append((row, texts, tuple(CentralEntity(*each) for each in row["entities"])))
+                asked.append((row, Asked([CentralEntity(*each) for each in row["entities"]], texts)))
         if not asked or not self._can_pay(tenant, len(asked)):
             return
         report.calls += len(asked)
-        before = report.usage
-        with ThreadPoolExecutor(self._llm_concurrency, thread_name_prefix="communities-llm") as pool:
-            for (row, texts, _), answer in zip(asked, pool.map(lambda one: _ask(llm, one[2], one[1]), asked), strict=True):
-                written, usage = answer
-                report.usage = Usage(
-                    report.usage.prompt_tokens + usage.prompt_tokens, report.usage.completion_tokens + usage.completion_tokens
-                )
-                if written is not None:
-                    row.update(title=written.title, summary=written.summary, made_by=self._made_by)
-                    row["sources"] = row["sources"] or [[texts[0].quote_id, 0, len(texts[0].text)]]
+        answers, spent = summarising.write_all(llm, [one for _, one in asked], at_once=self._llm_concurrency)
+        for (row, one), written in zip(asked, answers, strict=True):
+            if written is not None:
+                row.update(title=written.title, summary=written.summary, made_by=self._made_by)
+                row["sources"] = row["sources"] or [[one.texts[0].quote_id, 0, len(one.texts[0].text)]]
+        report.spent = report.spent.plus(spent)
         if self._budget is not None:
-            prompt, completion = (
-                report.usage.prompt_tokens - before.prompt_tokens,
-                report.usage.completion_tokens - before.completion_tokens,
-            )
-            self._budget.spend(tenant, Spent(len(asked), prompt, completion))
+            self._budget.spend(tenant, spent)
 
     def _can_pay(self, tenant: TenantId, calls: int) -> bool:
         """Whether the budget has room for so many more; without it communities keep their own words, and the next update asks again."""
@@ -314,19 +316,6 @@ class Upkeep:
         """Whether what the LLM wrote can stay: of this model, on passages that are there, about nearly the same members."""
         is_near = known.made_by == self._made_by and draft.drift <= LLM_DRIFT * draft.size
         return is_near and all(quote.chunk_id in visible for quote in known.sources)
-
-
-def _ask(llm: LLM, entities: Sequence[CentralEntity], texts: Sequence[Text]) -> tuple[summarising.Written | None, Usage]:
-    """Without an answer the community keeps its own words, and is asked about again at the next change."""
-    try:
-        written, usage = summarising.write(llm, entities, texts)
-    except (LLMUnavailable, ConfigurationError) as error:
-        if not isinstance(error, RequestRefused):
-            structlog.get_logger(__name__).warning("llm_failed", during="communities", error_type=error.error_type)
-        metrics.community_summaries_total.labels("failed").inc()
-        return None, Usage()
-    metrics.community_summaries_total.labels("written" if written else "unusable").inc()
-    return written, usage
 
 
 def _partition(placed: Iterable[Member], kept: Mapping[CommunityId, Kept]) -> Partition | None:
@@ -393,6 +382,10 @@ def _row(draft: _Draft, central: Sequence[CentralEntity], texts: Sequence[Text])
         "made_by": "",
         "drift": 0,
     }
+
+
+def _embedded(title: str, names: Iterable[str], summary: str) -> str:
+    return f"{title}. {', '.join(names)}. {summary[:EMBEDDED_CHARS]}"
 
 
 def _texts(ids: Iterable[ChunkId], visible: Mapping[ChunkId, VisibleChunk]) -> list[Text]:

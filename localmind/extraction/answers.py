@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -11,6 +9,7 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 from localmind.extraction.evidence import place_of
 from localmind.graph.naming import entity_key
+from localmind.llm.answers import Unreadable, json_objects, one_line
 from localmind.model import ExtractedEntity, ExtractedRelation, Extraction
 
 MOST_NAME_CHARS = 200
@@ -19,17 +18,6 @@ MOST_DESCRIPTION_CHARS = 500
 MOST_STARTS = 50
 MOST_ITEMS = 100
 """Of entities, and of relations, that one passage is taken to have: a model that repeats itself fills its answer with them."""
-
-MOST_ANSWER_CHARS = 200_000
-"""What is longer is no answer: a model gives at most a few thousand tokens when it is asked for that many."""
-
-_THOUGHTS = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL)
-_STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*+"|,(?=\s*[}\]])', re.DOTALL)
-_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-
-
-class Unreadable(Exception):
-    """An answer that is not what was asked for. Its text completes "That can't be used: ...", for the model and for a person."""
 
 
 class _Item(BaseModel):
@@ -43,7 +31,7 @@ class _Item(BaseModel):
     def _clean(cls, value: object) -> object:
         if value is None:
             return ""
-        return " ".join(_UNWRITABLE.sub(" ", value).split()) if isinstance(value, str) else value
+        return one_line(value) if isinstance(value, str) else value
 
 
 class _Entity(_Item):
@@ -67,7 +55,7 @@ def read_answer(answer: str, text: str) -> Extraction:
     by its name or the quote; None where neither stands there. Raises Unreadable.
     """
     problem = "there is no JSON object in it"
-    for found in _objects(answer):
+    for found in json_objects(answer):
         if isinstance(found, Unreadable):
             problem = str(found)
             continue
@@ -84,7 +72,7 @@ def read_several(answer: str, texts: Mapping[str, str]) -> dict[str, Extraction]
     texts: the passages by the ids that they were sent with; other ids, and a second answer to one, are left out.
     """
     read: dict[str, Extraction] = {}
-    for found in _objects(answer):
+    for found in json_objects(answer):
         if isinstance(found, Unreadable):
             continue
         listed = found.get("passages", [found])
@@ -128,29 +116,6 @@ def _entity(item: _Entity, text: str) -> ExtractedEntity:
         start,
         end,
     )
-
-
-def _objects(answer: str) -> Iterator[dict[str, Any] | Unreadable]:
-    """The answer's JSON objects from left to right, none inside another; at a brace that begins none, what is wrong with it."""
-    if len(answer) > MOST_ANSWER_CHARS:
-        yield Unreadable(f"it has {len(answer):,} characters")
-        return
-    rest = _THOUGHTS.sub("", answer)
-    decoder = json.JSONDecoder(strict=False)  # line breaks within strings are common
-    for _ in range(MOST_STARTS):
-        start = rest.find("{")
-        if start < 0:
-            return
-        # Without trailing commas; from this brace on, since prose before it may hold a lone quotation mark.
-        rest = _STRING_OR_COMMA.sub(lambda match: "" if match[0] == "," else match[0], rest[start:])
-        try:
-            found, end = decoder.raw_decode(rest)
-        except (ValueError, RecursionError) as error:
-            yield Unreadable(str(error))
-            rest = rest[1:]
-            continue
-        yield found
-        rest = rest[end:]
 
 
 def _items(found: Mapping[str, Any], name: str, model: type[I]) -> Iterator[I]:

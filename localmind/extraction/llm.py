@@ -9,10 +9,11 @@ from typing import Any
 
 from localmind.errors import ConfigurationError, LLMUnavailable, LocalMindError
 from localmind.extraction import prompting
-from localmind.extraction.answers import Unreadable, read_answer, read_several
+from localmind.extraction.answers import read_answer, read_several
 from localmind.extraction.port import Asked, ExtractionResult, Extractor, Passage
 from localmind.extraction.prompting import PROMPT
 from localmind.ids import text_hash
+from localmind.llm.answers import Unreadable
 from localmind.llm.metering import Meter, Spent
 from localmind.llm.port import LLM, RequestRefused, Turn
 from localmind.llm.tokens import estimated_tokens

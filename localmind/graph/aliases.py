@@ -8,7 +8,6 @@ every writer after it, and finds in the graph what every writer before it wrote.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,43 +16,13 @@ import sqlalchemy as sa
 
 from localmind.catalog.database import Database
 from localmind.catalog.tables import alias, apart, definition, spelling, unsettled
+from localmind.graph.forest import MACHINE, Alias, Forest, Key, Merge
 from localmind.graph.merging import Canonical, Names
-from localmind.graph.statements import statement
+from localmind.graph.statements import rows
 from localmind.model import ChunkId, TenantId
 
-MACHINE = "machine"
-PERSON = "person"
-ABBREVIATION = "abbreviation"
-
-Key = str
-
-
-class Alias(NamedTuple):
-    """An edge: key was merged into into_key. score: from 0 to 1, how sure whoever did it was."""
-
-    key: Key
-    name: str
-    into_key: Key
-    root_key: Key
-    root_name: str
-    why: str
-    score: float
-    by: str
-    at: float
-
-    @property
-    def is_by_machine(self) -> bool:
-        return self.by == MACHINE
-
-
-class Merge(NamedTuple):
-    """Two entities that are to be one; which of the two goes is decided when it is recorded."""
-
-    one: Canonical
-    other: Canonical
-    why: str
-    score: float
-    by: str = MACHINE
+MOST_NAMED = 5_000
+"""Entities that are looked for by an alias, in a graph that doesn't lie beside the aliases: a letter or two stands in very many."""
 
 
 class Meant(NamedTuple):
@@ -78,6 +47,7 @@ _FORGET_DEFINITIONS = "DELETE FROM definition WHERE chunk_pk IN NUMBERS(:pks) RE
 _OF_KEYS = "SELECT a.* FROM TEXTS(:keys) AS asked CROSS JOIN alias AS a WHERE a.tenant = :tenant AND a.key = asked.value"
 _OF_ROOTS = """
 SELECT a.* FROM TEXTS(:keys) AS asked CROSS JOIN alias AS a WHERE a.tenant = :tenant AND a.root_key = asked.value ORDER BY a.key"""
+_NAMED = "SELECT DISTINCT root_key FROM alias WHERE tenant = :tenant AND key LIKE :pattern ORDER BY root_key LIMIT :limit"
 _IN_USE = """
 SELECT a.* FROM alias AS a WHERE a.tenant = :tenant AND a.root_key = :root AND EXISTS (
     SELECT 1 FROM spelling AS s WHERE s.tenant = a.tenant AND s.key = a.key) ORDER BY a.name LIMIT :limit"""
@@ -116,6 +86,11 @@ class Aliases:
     def of(self, tenant: TenantId, keys: Collection[Key]) -> dict[Key, Alias]:
         """The edges that lead out of these keys."""
         return {row.key: _alias(row) for row in self._read(_OF_KEYS, tenant=tenant, keys=sorted(keys))} if keys else {}
+
+    def named(self, tenant: TenantId, part: str) -> list[Key]:
+        """Keys of entities with an alias that has this in its key; MOST_NAMED of them at most."""
+        rows = self._read(_NAMED, tenant=tenant, pattern=f"%{part}%", limit=MOST_NAMED)  # a key has neither % nor _
+        return [row.root_key for row in rows]
 
     def groups(self, tenant: TenantId, roots: Collection[Key]) -> dict[Key, list[Alias]]:
         """All that was merged into each of these, over however many steps."""
@@ -201,13 +176,13 @@ class Aliases:
             self._mark(connection, tenant, dict.fromkeys(lost))
 
     def _pks(self, connection: sa.Connection, tenant: TenantId, ids: list[ChunkId]) -> dict[ChunkId, int]:
-        return {ChunkId(row.id): row.pk for row in self._run(connection, _CHUNKS, tenant=tenant, ids=ids)} if ids else {}
+        return {ChunkId(row.id): row.pk for row in rows(connection, _CHUNKS, tenant=tenant, ids=ids)} if ids else {}
 
     def _forget(self, connection: sa.Connection, pks: list[int]) -> set[Key]:
         if not pks:
             return set()
-        lost = {row.key for row in self._run(connection, _FORGET_SPELLINGS, pks=pks)}
-        for row in self._run(connection, _FORGET_DEFINITIONS, pks=pks):
+        lost = {row.key for row in rows(connection, _FORGET_SPELLINGS, pks=pks)}
+        for row in rows(connection, _FORGET_DEFINITIONS, pks=pks):
             lost |= {row.key, row.into_key}
         return lost
 
@@ -267,7 +242,7 @@ class Aliases:
         with self._db.write() as connection:
             self._db.hold(_lock(tenant))
             keys = {each.key for merge in merges for each in (merge.one, merge.other)}
-            forest = _Forest(self.of(tenant, keys), merges)
+            forest = Forest(self.of(tenant, keys), merges)
             forest.add(row for rows in self.groups(tenant, forest.roots()).values() for row in rows)
             kept_apart = self.apart(tenant, forest.members())
             new: list[Alias] = []
@@ -295,7 +270,7 @@ class Aliases:
             edges = {key: edge for key, edge in self.of(tenant, keys).items() if by != MACHINE or edge.is_by_machine}
             if not edges:
                 return set()
-            forest = _Forest(edges, ())
+            forest = Forest(edges, ())
             forest.add(row for rows in self.groups(tenant, forest.roots()).values() for row in rows)
             parted = {key: (edge.into_key, edge.root_key) for key, edge in edges.items()}
             moved = forest.cut(edges)
@@ -326,7 +301,7 @@ class Aliases:
             here = (apart.c.key == sa.bindparam("b_key"), apart.c.other == sa.bindparam("b_other"))
             connection.execute(sa.delete(apart).where(apart.c.tenant == tenant, *here), rows)
 
-    def _write(self, connection: sa.Connection, tenant: TenantId, forest: _Forest) -> None:
+    def _write(self, connection: sa.Connection, tenant: TenantId, forest: Forest) -> None:
         rows = [{"tenant": tenant, **edge._asdict()} for edge in forest.changed()]
         if rows:
             insert = self._db.insert(alias)
@@ -343,80 +318,7 @@ class Aliases:
 
     def _read(self, sql: str, **values: Any) -> Sequence[Any]:
         with self._db.read() as connection:
-            return self._run(connection, sql, **values)
-
-    def _run(self, connection: sa.Connection, sql: str, **values: Any) -> Sequence[Any]:
-        given = {name: json.dumps(value) if isinstance(value, list) else value for name, value in values.items()}
-        return connection.execute(statement(sql, self._db.is_sqlite), given).all()
-
-
-class _Forest:
-    """Edges of some trees, all of each of them, in memory."""
-
-    def __init__(self, edges: Mapping[Key, Alias], merges: Iterable[Merge]) -> None:
-        self._edges: dict[Key, Alias] = dict(edges)
-        self._names = {each.key: each.name for merge in merges for each in (merge.one, merge.other)}
-        self._known: dict[Key, Alias] = {}
-
-    def add(self, edges: Iterable[Alias]) -> None:
-        for edge in edges:
-            self._edges[edge.key] = edge
-        self._known = dict(self._edges)
-
-    def root(self, key: Key) -> Key:
-        return self._edges[key].root_key if key in self._edges else key
-
-    def roots(self) -> set[Key]:
-        return {self.root(key) for key in (*self._names, *self._edges)}
-
-    def members(self) -> set[Key]:
-        return {*self._edges, *self.roots()}
-
-    def _group(self, root: Key) -> set[Key]:
-        return {root, *(key for key, edge in self._edges.items() if edge.root_key == root)}
-
-    def parts(self, merge: Merge, kept_apart: set[frozenset[Key]]) -> bool:
-        """Whether the merge would bring together what is to stay apart."""
-        one, other = self._group(self.root(merge.one.key)), self._group(self.root(merge.other.key))
-        return any(len(pair & one) == 1 and len(pair & other) == 1 for pair in kept_apart)
-
-    def pairs_within(self, key: Key, kept_apart: set[frozenset[Key]]) -> list[frozenset[Key]]:
-        group = self._group(self.root(key))
-        return [pair for pair in kept_apart if pair <= group]
-
-    def join(self, merge: Merge, mentions: Mapping[Key, int], into: Key | None) -> Alias | None:
-        """The edge that makes the two one; None where they are."""
-        roots = [self.root(merge.one.key), self.root(merge.other.key)]
-        if roots[0] == roots[1]:
-            return None
-        goes, stays = sorted(roots, key=lambda root: (root == into, mentions.get(root, 0), len(self._name(root)), root))
-        edge = Alias(goes, self._name(goes), stays, stays, self._name(stays), merge.why, merge.score, merge.by, time.time())
-        for key in self._group(goes) - {goes}:
-            self._edges[key] = self._edges[key]._replace(root_key=stays, root_name=edge.root_name)
-        self._edges[goes] = edge
-        return edge
-
-    def cut(self, keys: Collection[Key]) -> set[Key]:
-        """Take these edges out; returns the keys of the trees that they carried."""
-        for key in keys:
-            del self._edges[key]
-        moved = set(keys)
-        names = {key: self._known[key].name for key in keys}
-        for key, edge in list(self._edges.items()):
-            root = key
-            while root in self._edges:
-                root = self._edges[root].into_key
-            if root != edge.root_key:
-                self._edges[key] = edge._replace(root_key=root, root_name=names[root])
-                moved.add(key)
-        return moved
-
-    def _name(self, root: Key) -> str:
-        named = next((edge.root_name for edge in self._edges.values() if edge.root_key == root), None)
-        return named or self._names.get(root, root)
-
-    def changed(self) -> list[Alias]:
-        return [edge for key, edge in sorted(self._edges.items()) if self._known.get(key) != edge]
+            return rows(connection, sql, **values)
 
 
 def _lock(tenant: TenantId) -> str:

@@ -91,7 +91,8 @@ ENTITIES_BY_ID = "UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) R
 # The tenant stands in the order so that it is the index's; and what is returned is not called e, or the order would be of that.
 LIST_ENTITIES = f"""
 MATCH (e:Entity)
-WHERE e.tenant = $tenant AND e.mentions <= $mentions AND (e.mentions < $mentions OR e.key > $after) AND e.key CONTAINS $key
+WHERE e.tenant = $tenant AND e.mentions <= $mentions AND (e.mentions < $mentions OR e.key > $after)
+    AND (e.key CONTAINS $key OR e.key IN $named)
 RETURN e{_ENTITY} AS found, e.key AS key ORDER BY e.tenant DESC, e.mentions DESC, e.key LIMIT $limit"""
 MOST_MENTIONED = """
 MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0

@@ -12,6 +12,10 @@ Meanings = Callable[[TenantId, Collection[str]], Names]
 """What keys mean by the merges on record."""
 
 
+Named = Callable[[TenantId, str], Collection[str]]
+"""Keys of entities that something with this in its key was merged into."""
+
+
 def linked(graph: Graph, tenant: TenantId, names: Sequence[str], meanings: Meanings) -> Mapping[str, Entity]:
     """Those of the names that are known, whatever their spelling."""
     keys = {name: key for name in names if (key := key_of(name))}
@@ -24,3 +28,8 @@ def linked(graph: Graph, tenant: TenantId, names: Sequence[str], meanings: Meani
 def as_written(_tenant: TenantId, _keys: Collection[str]) -> Names:
     """Where no merges are kept."""
     return {}
+
+
+def as_they_are(_tenant: TenantId, _part: str) -> Collection[str]:
+    """The same."""
+    return ()

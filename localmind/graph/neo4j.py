@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from localmind.catalog import cursors
 from localmind.graph import cypher
-from localmind.graph.linking import Meanings, as_written, linked
+from localmind.graph.linking import Meanings, Named, as_they_are, as_written, linked
 from localmind.graph.merging import Names, key_of
 from localmind.graph.neo4j_writing import replace, spoken, take_back
 from localmind.graph.port import Alike, ChunkExtraction, Edge, Known, Mentioned, Neighbor, Statement, Subgraph
@@ -57,8 +57,8 @@ class Neo4jGraph:
 
     in_catalog: ClassVar[bool] = False
 
-    def __init__(self, driver: Neo4jDriver, meanings: Meanings = as_written) -> None:
-        self._driver, self._meanings = driver, meanings
+    def __init__(self, driver: Neo4jDriver, meanings: Meanings = as_written, named: Named = as_they_are) -> None:
+        self._driver, self._meanings, self._named = driver, meanings, named
 
     def open(self) -> None:
         self._driver.open()
@@ -129,12 +129,16 @@ class Neo4jGraph:
     # --- entities
 
     def entities(self, tenant: TenantId, *, query: str = "", limit: int = 50, cursor: str | None = None) -> ListPage[Entity]:
-        """Equally often mentioned ones by key. A query is looked for along the tenant's entities, the most mentioned first."""
+        """Equally often mentioned ones by key. A query is looked for along the tenant's entities, the most mentioned first; what was
+        merged into them stands in the catalog, which is asked before.
+        """
         key = key_of(query)
         if query.strip() and not key:
             return ListPage(())
         mentions, after = cursors.decode(cursor, int, str) if cursor else (2**31 - 1, "")
-        rows = self._driver.rows(cypher.LIST_ENTITIES, tenant=tenant, mentions=mentions, after=after, key=key, limit=limit + 1)
+        named = list(self._named(tenant, key)) if key else []
+        page = {"mentions": mentions, "after": after, "limit": limit + 1}
+        rows = self._driver.rows(cypher.LIST_ENTITIES, tenant=tenant, key=key, named=named, **page)
         next_cursor = cursors.encode(rows[limit - 1]["found"]["mentions"], rows[limit - 1]["key"]) if len(rows) > limit else None
         return ListPage(tuple(_entity(row["found"]) for row in rows[:limit]), next_cursor)
 

@@ -95,7 +95,9 @@ class Graph(Protocol):
         """Take back what all chunks of these sources said."""
 
     def entities(self, tenant: TenantId, *, query: str = "", limit: int = 50, cursor: str | None = None) -> ListPage[Entity]:
-        """Entities whose name contains the query (case and accents ignored), most mentioned first. Raises BadCursor."""
+        """Entities whose name contains the query (case and accents ignored), or a name that was merged into theirs does; most mentioned
+        first. Raises BadCursor.
+        """
 
     def get(self, tenant: TenantId, ids: Sequence[EntityId]) -> list[Entity]:
         """Those that are there, in the order asked."""

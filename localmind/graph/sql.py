@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
-
-import sqlalchemy as sa
 
 from localmind.catalog import cursors
 from localmind.catalog.database import Database
 from localmind.graph import statements as sql
-from localmind.graph.likeness import block_of
 from localmind.graph.linking import Meanings, as_written, linked
-from localmind.graph.merging import Merged, Names, RelationKey, Said, entity_id, key_of, merge
+from localmind.graph.merging import Names, key_of
 from localmind.graph.paths import shortest_path
 from localmind.graph.port import Alike, ChunkExtraction, Edge, Known, Mentioned, Neighbor, Statement, Subgraph
 from localmind.graph.rings import around
 from localmind.graph.scoring import damped, plan, strongest
+from localmind.graph.sql_writing import replace, take_back
 from localmind.ids import is_id
 from localmind.model import (
     ChunkId,
@@ -87,66 +84,8 @@ class SqlGraph:
         """Chunks that the catalog does not have are passed over."""
         if not said:
             return
-        extractions = {each.chunk_id: each.extraction for each in said}
         with self._db.write() as connection:
-            rows = self._all(connection, sql.CHUNK_PKS, tenant=tenant, ids=list(extractions))
-            chunk_pks: dict[ChunkId, int] = {ChunkId(row.id): row.pk for row in rows}
-            spoke = [row.chunk_pk for row in self._all(connection, sql.CHUNKS_THAT_SPOKE, chunks=list(chunk_pks.values()))]
-            if spoke:
-                self._take_back(connection, spoke)
-            merged = merge({key: value for key, value in extractions.items() if key in chunk_pks}, names)
-            entity_pks = self._write_entities(connection, tenant, merged)
-            relation_pks = self._write_relations(connection, tenant, merged, entity_pks)
-            self._insert(connection, sql.INSERT_MENTIONS, _rows(merged.mentions, chunk_pks, entity_pks))
-            self._insert(connection, sql.INSERT_EVIDENCE, _rows(merged.evidence, chunk_pks, relation_pks))
-
-    def _write_entities(self, connection: sa.Connection, tenant: TenantId, merged: Merged) -> dict[str, int]:
-        if not merged.entities:
-            return {}
-        keys = {entity_id(tenant, key): key for key in merged.entities}
-        # In one order everywhere, so that two writers of PostgreSQL do not wait for each other.
-        values = [
-            {
-                "id": id_,
-                "tenant": tenant,
-                "key": key,
-                "name": found.name,
-                "type": found.type,
-                "description": found.description,
-                "mentions": found.chunks,
-                "block": block_of(key),
-            }
-            for id_, key in sorted(keys.items())
-            for found in (merged.entities[key],)
-        ]
-        return {keys[row.id]: row.pk for row in connection.execute(sql.upsert_entities(self._db.is_sqlite), values)}
-
-    def _write_relations(
-        self, connection: sa.Connection, tenant: TenantId, merged: Merged, entity_pks: Mapping[str, int]
-    ) -> dict[RelationKey, int]:
-        if not merged.relations:
-            return {}
-        ends = {(entity_pks[key.source], entity_pks[key.target], key.type): key for key in merged.relations}
-        values = [
-            {
-                "tenant": tenant,
-                "source_pk": at[0],
-                "target_pk": at[1],
-                "type": at[2],
-                "description": found.description,
-                "weight": found.weight,
-                "chunks": found.chunks,
-            }
-            for at, key in sorted(ends.items())
-            for found in (merged.relations[key],)
-        ]
-        rows = connection.execute(sql.upsert_relations(self._db.is_sqlite), values)
-        return {ends[row.source_pk, row.target_pk, row.type]: row.pk for row in rows}
-
-    def _insert(self, connection: sa.Connection, statement: str, rows: list[tuple[int, int, float, str | None]]) -> None:
-        """By the driver: SQLAlchemy's own way with many rows takes longer than the engine."""
-        if rows:
-            connection.exec_driver_sql(statement if self._db.is_sqlite else statement.replace("?", "%s"), rows)
+            replace(connection, tenant, said, names)
 
     def arrange(self, tenant: TenantId, orders: Mapping[SourceId, Sequence[ChunkId]]) -> None:
         """The catalog's rows have the order."""
@@ -154,41 +93,18 @@ class SqlGraph:
     def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
         for batch in _batches(ids):
             with self._db.write() as connection:
-                rows = self._all(connection, sql.CHUNK_PKS, tenant=tenant, ids=batch)
-                self._take_back(connection, [row.pk for row in rows])
+                rows = sql.rows(connection, sql.CHUNK_PKS, tenant=tenant, ids=batch)
+                take_back(connection, [row.pk for row in rows])
 
     def delete_sources(self, tenant: TenantId, sources: Sequence[SourceId]) -> None:
         for source in _ids(sources):
             for batch in list(self.keys(tenant, source=source)):
                 self.delete(tenant, [key.chunk_id for key in batch])
 
-    def _take_back(self, connection: sa.Connection, chunk_pks: Sequence[int]) -> None:
-        lost = _losses(self._all(connection, sql.DELETE_MENTIONS, chunks=chunk_pks))
-        if lost:
-            connection.execute(self._statement(sql.LOWER_ENTITIES), [{"pk": pk, "gone": loss.chunks} for pk, loss in lost.items()])
-            self._run(connection, sql.DELETE_UNMENTIONED, pks=list(lost))
-            self._describe_again(connection, sql.DESCRIBED_ENTITIES, sql.DESCRIBE_ENTITY, lost)
-        lost = _losses(self._all(connection, sql.DELETE_EVIDENCE, chunks=chunk_pks))
-        if lost:
-            values = [{"pk": pk, "gone": loss.chunks, "weight": loss.weight} for pk, loss in lost.items()]
-            connection.execute(self._statement(sql.LOWER_RELATIONS), values)
-            self._run(connection, sql.DELETE_UNPROVEN, pks=list(lost))
-            self._describe_again(connection, sql.DESCRIBED_RELATIONS, sql.DESCRIBE_RELATION, lost)
-
-    def _describe_again(self, connection: sa.Connection, described: str, describe: str, lost: Mapping[int, _Loss]) -> None:
-        """What only a chunk that is gone has said is not shown any more."""
-        pks = [pk for pk, loss in lost.items() if loss.descriptions]
-        if not pks:
-            return
-        left = self._all(connection, described, pks=pks)
-        values = [{"pk": row.pk} for row in left if row.description in lost[row.pk].descriptions]
-        if values:
-            connection.execute(self._statement(describe), values)
-
     def clear(self, tenant: TenantId) -> None:
         with self._db.write() as connection:
             for statement in sql.CLEAR:
-                self._run(connection, statement, tenant=tenant)
+                sql.run(connection, statement, tenant=tenant)
 
     # --- entities
 
@@ -198,8 +114,9 @@ class SqlGraph:
         if query.strip() and not key:
             return ListPage(())
         mentions, after = cursors.decode(cursor, int, str) if cursor else (2**31 - 1, "")
-        # A key has neither % nor _.
-        rows = self._read(sql.LIST_ENTITIES, tenant=tenant, mentions=mentions, key=after, pattern=f"%{key}%", limit=limit + 1)
+        matching = {"pattern": f"%{key}%"} if key else {}  # a key has neither % nor _
+        statement = sql.FIND_ENTITIES if key else sql.LIST_ENTITIES
+        rows = self._read(statement, tenant=tenant, mentions=mentions, after=after, limit=limit + 1, **matching)
         next_cursor = cursors.encode(rows[limit - 1].mentions, rows[limit - 1].key) if len(rows) > limit else None
         return ListPage(tuple(_entity(row) for row in rows[:limit]), next_cursor)
 
@@ -238,7 +155,7 @@ class SqlGraph:
         for batch in _batches(ids):
             with self._db.write() as connection:
                 for statement in sql.RECOUNT:
-                    self._run(connection, statement, tenant=tenant, ids=batch)
+                    sql.run(connection, statement, tenant=tenant, ids=batch)
 
     # --- chunks
 
@@ -280,8 +197,8 @@ class SqlGraph:
 
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
         with self._db.read() as connection:
-            rows = self._all(connection, sql.MENTIONED_IN, tenant=tenant, ids=_ids(ids))
-            most = self._all(connection, sql.MOST_MENTIONS, tenant=tenant)[0].most
+            rows = sql.rows(connection, sql.MENTIONED_IN, tenant=tenant, ids=_ids(ids))
+            most = sql.rows(connection, sql.MOST_MENTIONS, tenant=tenant)[0].most
         # By place, not by name: a search reads hundreds of them.
         entities = {row[1]: Known(row[2], row[3]) for row in rows}
         return Mentioned(entities, [Edge(row[0], row[1], row[4]) for row in rows], most or 0)
@@ -347,14 +264,14 @@ class SqlGraph:
     def path(self, tenant: TenantId, start: EntityId, end: EntityId, *, max_hops: int = 4) -> Subgraph | None:
         """Also None where EDGES_READ edges were read without a meeting. Of several relations between two the heaviest is given."""
         with self._db.read() as connection:
-            pks = {row.id: row.pk for row in self._all(connection, sql.ENTITIES_BY_ID, tenant=tenant, ids=_ids((start, end)))}
+            pks = {row.id: row.pk for row in sql.rows(connection, sql.ENTITIES_BY_ID, tenant=tenant, ids=_ids((start, end)))}
             if start not in pks or end not in pks:
                 return None
             left = EDGES_READ
 
             def adjacent(frontier: Sequence[int]) -> list[tuple[int, int]]:
                 nonlocal left
-                rows = self._all(connection, sql.ADJACENT, pks=list(frontier), most=left)
+                rows = sql.rows(connection, sql.ADJACENT, pks=list(frontier), most=left)
                 left -= len(rows)
                 return [(row[0], row[1]) for row in sorted(rows, key=lambda row: -row.weight)]
 
@@ -383,55 +300,7 @@ class SqlGraph:
 
     def _read(self, statement: str, **values: Any) -> Sequence[Any]:
         with self._db.read() as connection:
-            return self._all(connection, statement, **values)
-
-    def _all(self, connection: sa.Connection, statement: str, **values: Any) -> Sequence[Any]:
-        return self._run(connection, statement, **values).all()
-
-    def _run(self, connection: sa.Connection, statement: str, **values: Any) -> sa.CursorResult[Any]:
-        """Lists and mappings travel as JSON."""
-        text = self._statement(statement)
-        given = {name: json.dumps(value) if isinstance(value, (list, dict, tuple)) else value for name, value in values.items()}
-        return connection.execute(text, given)
-
-    def _statement(self, statement: str) -> sa.TextClause:
-        return sql.statement(statement, self._db.is_sqlite)
-
-
-class _Loss:
-    """What an entity or a relation loses with chunks that go."""
-
-    __slots__ = ("chunks", "descriptions", "weight")
-
-    def __init__(self) -> None:
-        self.chunks = 0
-        self.weight = 0.0
-        self.descriptions: set[str] = set()
-
-
-def _losses(rows: Iterable[Any]) -> dict[int, _Loss]:
-    """By pk, in its order: two writers of PostgreSQL do not wait for each other."""
-    losses: dict[int, _Loss] = {}
-    for pk, weight, description in rows:
-        loss = losses.get(pk)
-        if loss is None:
-            loss = losses[pk] = _Loss()
-        loss.chunks += 1
-        loss.weight += weight
-        if description is not None:
-            loss.descriptions.add(description)
-    return dict(sorted(losses.items()))
-
-
-def _rows(
-    said: Mapping[ChunkId, Mapping[K, Said]], chunk_pks: Mapping[ChunkId, int], pks: Mapping[K, int]
-) -> list[tuple[int, int, float, str | None]]:
-    """In the table's order: neighbours share its pages."""
-    return sorted(
-        (chunk_pks[chunk_id], pks[key], what.weight, what.description or None)
-        for chunk_id, items in said.items()
-        for key, what in items.items()
-    )
+            return sql.rows(connection, statement, **values)
 
 
 def _ids(ids: Collection[Id]) -> list[Id]:

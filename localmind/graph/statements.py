@@ -8,7 +8,9 @@ weight) unpack them. Where the tenant stands beside a list, the list is CROSS JO
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -35,6 +37,16 @@ def statement(sql: str, is_sqlite: bool) -> sa.TextClause:  # noqa: FBT001 - the
         if for_sqlite == is_sqlite:
             sql = re.sub(rf"\b{macro}\(:(\w+)\)", meaning, sql)
     return sa.text(sql)
+
+
+def run(connection: sa.Connection, sql: str, **values: Any) -> sa.CursorResult[Any]:
+    """Lists and mappings travel as JSON."""
+    given = {name: json.dumps(value) if isinstance(value, (list, dict, tuple)) else value for name, value in values.items()}
+    return connection.execute(statement(sql, connection.dialect.name == "sqlite"), given)
+
+
+def rows(connection: sa.Connection, sql: str, **values: Any) -> Sequence[Any]:
+    return run(connection, sql, **values).all()
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------
@@ -118,10 +130,14 @@ WHERE e.id = asked.value AND e.tenant = :tenant"""
 ENTITIES_BY_PK = """
 SELECT e.pk, e.id, e.name, e.type, e.description, e.mentions FROM NUMBERS(:pks) AS asked CROSS JOIN entity AS e
 WHERE e.pk = asked.value AND e.tenant = :tenant"""
-LIST_ENTITIES = """
+_LIST_ENTITIES = """
 SELECT id, name, type, description, mentions, key FROM entity
-WHERE tenant = :tenant AND mentions <= :mentions AND (mentions < :mentions OR key > :key) AND key LIKE :pattern
+WHERE tenant = :tenant AND mentions <= :mentions AND (mentions < :mentions OR key > :after)<filter>
 ORDER BY mentions DESC, key LIMIT :limit"""
+FIND_ENTITIES = _LIST_ENTITIES.replace(
+    "<filter>", " AND (key LIKE :pattern OR key IN (SELECT root_key FROM alias WHERE tenant = :tenant AND key LIKE :pattern))"
+)
+LIST_ENTITIES = _LIST_ENTITIES.replace("<filter>", "")
 MOST_MENTIONED = "SELECT pk FROM entity WHERE tenant = :tenant ORDER BY mentions DESC, key LIMIT :limit"
 
 ALIKE = """

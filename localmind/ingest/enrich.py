@@ -99,7 +99,7 @@ class Enrich:
 
     def go_on(self) -> int:
         """Queue the documents whose budget's period is over; returns how many."""
-        return sum(len(queue_missing(self._store, tenant, sources)) for tenant, sources in self._store.catalog.sources.due().items())
+        return sum(len(queue_missing(self._store, tenant, sources)) for tenant, sources in self._store.catalog.extractions.due().items())
 
     def _work(self, job: Job) -> None:
         try:
@@ -132,7 +132,7 @@ class Enrich:
         """Put into the graph what the model says of these chunks, now or before; all keep their keyphrases."""
         tenant, catalog = run.job.tenant, self._store.catalog
         hashes = [text_hash(chunk.text) for chunk in chunks]
-        found = {key: unpack(value) for key, value in catalog.sources.extractions(tenant, self._extractor.version, hashes).items()}
+        found = {key: unpack(value) for key, value in catalog.extractions.kept(tenant, self._extractor.version, hashes).items()}
         lacking = {key: chunk for chunk, key in zip(chunks, hashes, strict=True) if key not in found}  # equal texts are asked about once
         run.extracted = 0
         while lacking and run.stopped is None:
@@ -169,7 +169,7 @@ class Enrich:
         assert run.job.source_id is not None
         with catalog.database.write():
             if catalog.sources.ids_with(tenant, [run.job.source_id]):  # of a document that was deleted meanwhile nothing is kept
-                catalog.sources.keep_extractions(tenant, self._extractor.version, {key: asdict(value) for key, value in fresh.items()})
+                catalog.extractions.keep(tenant, self._extractor.version, {key: asdict(value) for key, value in fresh.items()})
             self._pay(run, asked.spent, len(fresh))
         return fresh
 

@@ -27,7 +27,7 @@ class Extractions:
         if self.llm_version is None:
             return found
         hashes = [text_hash(chunk.text) for chunk, _ in batch]
-        cached = self._catalog.sources.extractions(tenant, self.llm_version, hashes)
+        cached = self._catalog.extractions.kept(tenant, self.llm_version, hashes)
         return [joined(unpack(cached[key]), each) if key in cached else each for key, each in zip(hashes, found, strict=True)]
 
     def said(self, tenant: TenantId, ids: Sequence[ChunkId]) -> list[ChunkExtraction]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from localmind.embedding.port import Embedder
 from localmind.graph.port import Graph
 from localmind.ingest.budget import Budget
+from localmind.llm.answers import object_with
 from localmind.llm.metering import Meter, Spent
 from localmind.llm.port import LLM, RequestRefused, Turn
 from localmind.llm.tokens import estimated_tokens
@@ -183,12 +184,7 @@ class LLMJudge:
 
 def read_verdicts(answer: str, count: int) -> list[bool | None]:
     """By number; None for what the answer does not tell in so many words."""
-    begin, end = answer.find("{"), answer.rfind("}")
-    try:
-        told = json.loads(answer[begin : end + 1]) if 0 <= begin < end else {}
-    except (ValueError, RecursionError):
-        told = {}
-    items = told.get("answers") if isinstance(told, dict) else None
+    items = object_with(answer, "answers").get("answers")
     verdicts: list[bool | None] = [None] * count
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict) and type(n := item.get("n")) is int and 1 <= n <= count and isinstance(item.get("same"), bool):

@@ -13,7 +13,8 @@ from itertools import combinations
 
 from localmind.catalog.database import Database
 from localmind.graph.abbreviations import definitions
-from localmind.graph.aliases import Aliases, Key, Meant, Noted
+from localmind.graph.aliases import Aliases, Meant, Noted
+from localmind.graph.forest import Key
 from localmind.graph.likeness import Likeness, Named, block_of, compare
 from localmind.graph.merging import Canonical, Names, key_of
 from localmind.graph.port import ChunkExtraction, Graph

@@ -11,8 +11,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -25,10 +25,11 @@ from localmind.errors import Cancelled, StoreUnavailable, Unavailable
 from localmind.extraction.port import Extractor, Passage
 from localmind.ids import random_id
 from localmind.ingest.active import Active, Batch
+from localmind.ingest.claimed import Claimed
 from localmind.ingest.enrich import Enrich
 from localmind.ingest.events import Changes
 from localmind.ingest.failures import Failures
-from localmind.ingest.resolution import Resolution
+from localmind.ingest.settling import Settling
 from localmind.ingest.store import LeaseLost, Store, Written
 from localmind.ingest.tidy import Tidy
 from localmind.ingest.work import Work
@@ -78,18 +79,12 @@ class Pipeline:
         self._store, self._embedder, self._extractor = store, embedder, extractor
         self.enrich: Enrich | None = None
         """Takes a document on after it appeared, where there is an LLM."""
-        self.resolution: Resolution | None = None
-        """Sees to names after documents came or went."""
-        self._replaced: set[TenantId] = set()
-        """Tenants of which an old version went: a rest is time enough to see what only that said."""
+        self.settling = Settling()
         self._jobs, self._changes, self._lease_s, self._readers = store.catalog.jobs, changes, lease_s, readers
         self._failures, self._batch_chunks = failures, batch_chunks
         self.owner = random_id()
         self._active = Active()
-        self._claims: deque[Claim] = deque()
-        self._claiming = threading.Lock()
-        self._preparing: dict[JobId, Job] = {}
-        self._cancelled: set[JobId] = set()
+        self._claimed = Claimed()
         self._writing = threading.Lock()
         """Held while a batch is written and its works end: nothing is taken back in the middle of that."""
         self._outages = failures.outages
@@ -101,7 +96,7 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
         self.on_change: Callable[[TenantId], None] = lambda _: None
         """Told which tenant's documents came or went."""
-        self._tidy = Tidy(store, is_resting=lambda: not self._preparing and not self._active.jobs(), settle=self._settle_all)
+        self._tidy = Tidy(store, is_resting=lambda: not self._claimed.is_preparing and not self._active.jobs(), settle=self.settling.all)
 
     # --- life
 
@@ -157,7 +152,7 @@ class Pipeline:
 
     def is_cancelled(self, job: Job) -> bool:
         """Whether a stage should give up on the job now."""
-        return self._stopping.is_set() or job.id in self._cancelled
+        return self._stopping.is_set() or self._claimed.is_cancelled(job)
 
     # --- prepare
 
@@ -184,35 +179,32 @@ class Pipeline:
             return None
         if not self._active.wait_for_room(LOOK_S):
             return None
-        with self._claiming:
-            if not self._claims:
-                self._wake.clear()
-                limit = 1 if self._outages.are_on else CLAIM
-                self._claims.extend(self._store.catalog.claim(self.owner, limit=limit, lease_s=self._lease_s))
-            if self._claims:
-                claim = self._claims.popleft()
-                self._preparing[claim.job.id] = claim.job
-                return claim
-        self._wake.wait(LOOK_S)
-        return None
+        claim = self._claimed.next(self._claim)
+        if claim is None:
+            self._wake.wait(LOOK_S)
+        return claim
+
+    def _claim(self) -> list[Claim]:
+        self._wake.clear()  # first: what is queued meanwhile wakes again
+        limit = 1 if self._outages.are_on else CLAIM
+        return self._store.catalog.claim(self.owner, limit=limit, lease_s=self._lease_s)
 
     def _prepare(self, prepare: Prepare, claim: Claim) -> None:
         job = claim.job
         try:
             self._failures.check_attempts(claim)
             work = None if claim.is_cancelled else prepare(claim)
-            if claim.is_cancelled or job.id in self._cancelled:
+            if claim.is_cancelled or self._claimed.is_cancelled(job):
                 raise Cancelled("The job was cancelled.")
             if work is not None:
                 self._active.admit(work)
         except Exception as error:
             if not self._stopping.is_set():
-                self._failures.give_up(job, error, cancelled=job.id in self._cancelled)
+                self._failures.give_up(job, error, cancelled=self._claimed.is_cancelled(job))
             return
         finally:
-            self._preparing.pop(job.id, None)
+            self._claimed.over(job)
             self._reported.pop(job.id, None)
-            self._cancelled.discard(job.id)
         if work is None:
             self._outages.over()
         elif work.size > LONG_CHARS:
@@ -221,12 +213,7 @@ class Pipeline:
     def _delete(self, claim: Claim) -> None:
         """Deletes that were claimed together are done together."""
         tenant = claim.job.tenant
-        with self._claiming:
-            others = [other for other in self._claims if other.job.kind == "delete" and other.job.tenant == tenant]
-            for other in others:
-                self._claims.remove(other)
-                self._preparing[other.job.id] = other.job
-        jobs = [each.job for each in (claim, *others)]
+        jobs = [each.job for each in (claim, *self._claimed.deletes_like(claim))]
         sources: list[SourceId] = [job.source_id for job in jobs if job.source_id is not None]
         try:
             self._store.remove(tenant, sources, jobs)
@@ -237,10 +224,10 @@ class Pipeline:
             self._tidy.changed(tenant, len(sources))
             self.on_change(tenant)
             self._outages.over()
-            self._settle([tenant], taken_back=True)
+            self.settling.after([tenant], taken_back=True)
         finally:
             for job in jobs:
-                self._preparing.pop(job.id, None)
+                self._claimed.over(job)
         self._changes.announce(job.id for job in jobs)
 
     # --- pump, embed, write
@@ -293,7 +280,7 @@ class Pipeline:
                     for work in ending:
                         self._leave(work)
             else:
-                self._settle({work.job.tenant for work in batch.works()})
+                self.settling.after({work.job.tenant for work in batch.works()})
             self._changes.announce(work.job.id for work in batch.works())
 
     def _write_patiently(self, batch: Batch, ending: list[Work]) -> None:
@@ -350,32 +337,12 @@ class Pipeline:
         has_leftovers = self._store.has_leftovers(work)
         if has_leftovers:
             self._store.clear_leftovers(work.job.tenant, work.revision.source_id, work.job.version)
-            self._replaced.add(work.job.tenant)
+            self.settling.replaced(work.job.tenant)
         if self.enrich is not None:
             self.enrich.submit(work.job)
         elif has_leftovers:
             self._jobs.finish([work.job], JobStatus.SUCCEEDED)
         metrics.ingestion_duration_seconds.labels(work.revision.kind).observe(time.time() - work.job.created_at.timestamp())
-
-    def _settle(self, tenants: Iterable[TenantId], *, taken_back: bool = False) -> None:
-        """See to names that the documents brought or took along. What fails stays marked for a rest."""
-        if self.resolution is None:
-            return
-        for tenant in tenants:
-            try:
-                if taken_back:
-                    self.resolution.taken_back(tenant)
-                else:
-                    self.resolution.settle(tenant)
-            except Exception as error:
-                _log_fault("resolve", error)
-
-    def _settle_all(self) -> None:
-        if self.resolution is None:
-            return
-        while self._replaced:
-            self.resolution.taken_back(self._replaced.pop())
-        self.resolution.settle_all()
 
     # --- beside
 
@@ -403,25 +370,21 @@ class Pipeline:
 
     def _working(self) -> list[Job]:
         """Every job that this worker has."""
-        with self._claiming:
-            waiting = [claim.job for claim in self._claims]
-        return [*waiting, *list(self._preparing.values()), *self._active.jobs(), *(self.enrich.jobs() if self.enrich else ())]
+        return [*self._claimed.jobs(), *self._active.jobs(), *(self.enrich.jobs() if self.enrich else ())]
 
     def _drop(self, jobs: list[Job]) -> None:
         """Other workers have these."""
         ids = {job.id for job in jobs}
-        with self._claiming:
-            self._claims = deque(claim for claim in self._claims if claim.job.id not in ids)
+        self._claimed.drop(ids)
         self._active.take(ids)
 
     def _cancel(self, jobs: list[Job]) -> None:
         """End the jobs now, in whatever stage; reading notices by itself, within a tenth of a second."""
-        self._drop([job for job in jobs if job.id not in self._preparing])
-        self._cancelled |= {job.id for job in jobs if job.id in self._preparing}
+        ended = self._claimed.cancel(jobs)
+        self._drop(ended)
         with self._writing:
-            for job in jobs:
-                if job.id not in self._preparing:
-                    self._failures.give_up(job, None, cancelled=True)
+            for job in ended:
+                self._failures.give_up(job, None, cancelled=True)
         self._changes.announce(job.id for job in jobs)
 
     def _pass_on(self, target: queue.Queue[Batch | None], item: Batch | None) -> None:

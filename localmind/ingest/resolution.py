@@ -15,8 +15,9 @@ from typing import NamedTuple
 from localmind.catalog.chunks import batched
 from localmind.errors import InvalidInput, LLMUnavailable, NotFound
 from localmind.extraction.lexicon import lexicon
-from localmind.graph.aliases import ABBREVIATION, PERSON, Alias, Key, Meant, Merge
+from localmind.graph.aliases import Meant
 from localmind.graph.condensing import Condensed, condense
+from localmind.graph.forest import ABBREVIATION, PERSON, Alias, Key, Merge
 from localmind.graph.likeness import Likeness, Named, block_of, compare
 from localmind.graph.merging import Canonical, entity_id, key_of
 from localmind.ingest.extractions import Extractions

@@ -106,7 +106,7 @@ class Sources:
         if not self._has_llm:
             raise ConfigurationError("There is no LLM that could be asked.", hint="Set LLM_MODEL and LLM_BASE_URL, then start again.")
         if source_id is None:
-            queued = queue_missing(self._store, tenant, self._catalog.sources.missing(tenant, limit=MOST_MISSING))
+            queued = queue_missing(self._store, tenant, self._catalog.extractions.missing(tenant, limit=MOST_MISSING))
         else:
             source = self._catalog.sources.get(tenant, source_id)
             queued = queue_missing(self._store, tenant, [(source_id, source.version)], priority=INTERACTIVE) if source.version else {}

@@ -289,8 +289,8 @@ class Store:
             for index in (self.text, self.graph):
                 if index.in_catalog:
                     index.delete(tenant, ids)
-            if self.catalog.sources.has_extractions(tenant):
-                self.catalog.sources.forget_extractions(tenant, [text_hash(text) for text in self.catalog.chunks.texts(tenant, ids)])
+            if self.catalog.extractions.has_any(tenant):
+                self.catalog.extractions.forget(tenant, [text_hash(text) for text in self.catalog.chunks.texts(tenant, ids)])
             self.catalog.chunks.delete(tenant, ids)
 
 

@@ -203,8 +203,9 @@ def _llm(settings: Settings) -> Check:
     if not settings.has_llm:
         return Check("llm", True, "none is set")
     from localmind.extraction import prompting
-    from localmind.extraction.answers import Unreadable, read_answer
+    from localmind.extraction.answers import read_answer
     from localmind.extraction.port import Passage
+    from localmind.llm.answers import Unreadable
     from localmind.wiring.models import build_llm
 
     passage = Passage("Test", "", "Ada Lovelace wrote notes on the Analytical Engine in London.")

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localmind.chunking import chunk
+from localmind.communities import summarising
 from localmind.errors import LocalMindError
 from localmind.extraction.port import PaidExtractor, Passage
+from localmind.ingest import judging
 from localmind.llm.metering import Prices, Spent
 from localmind.model import PERSONAL, Document, SourceId
 from localmind.readers.sandbox import Readers, read_text
@@ -21,14 +23,30 @@ if TYPE_CHECKING:
 BATCH_CHUNKS = 64
 
 
+CHUNKS_A_THEME = 3
+"""One theme that is large enough for the LLM to so many chunks: 327 in the 994 passages of HotpotQA, with the keyphrases for entities."""
+
+CHUNKS_A_CALL = 50
+"""The same of calls about names that may mean the same: 11 there, with 13 pairs in all; taken to be twice as many, and full."""
+
+PAIR_TOKENS = 200
+"""Two names with their descriptions and neighbours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What the documents of some files come to. failed: files that can't be read, with the reason."""
+    """What the documents of some files come to. failed: files that can't be read, with the reason.
+
+    spent: on the entities of the chunks. later: what the words for themes, and the question whether two names mean the same, may come
+    to beside it, by the measure of other documents: nobody knows the themes and names of these before.
+    """
 
     documents: int
     chunks: int
     spent: Spent
     cost: float
+    later: Spent
+    later_cost: float
     failed: tuple[tuple[str, str], ...] = ()
 
 
@@ -58,7 +76,15 @@ def estimate(
         except LocalMindError as error:
             failed.append((str(path), error.message))
         report(done, len(paths))
-    return Estimate(documents, chunks, spent, prices.of(spent), tuple(failed))
+    later = _later(chunks)
+    return Estimate(documents, chunks, spent, prices.of(spent), later, prices.of(later), tuple(failed))
+
+
+def _later(chunks: int) -> Spent:
+    themes, calls = -(-chunks // CHUNKS_A_THEME), -(-chunks // CHUNKS_A_CALL)
+    of_themes = Spent(themes, themes * summarising.PROMPT_TOKENS, themes * summarising.MAX_TOKENS)
+    pairs = calls * judging.PAIRS_A_CALL
+    return of_themes.plus(Spent(calls, pairs * PAIR_TOKENS, pairs * judging.ANSWER_TOKENS_A_PAIR))
 
 
 def _passages(title: str, document: Document, tokenizer: Tokenizer, most: int, overlap: int) -> Iterator[Passage]:

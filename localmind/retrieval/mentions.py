@@ -28,7 +28,7 @@ class Mentions:
         shown = self._catalog.chunks.visible(tenant, ids)
         hashes = {id_: text_hash(shown[id_].chunk.text) for id_ in ids if id_ in shown}
         version = self._llm_version
-        kept = {} if version is None else self._catalog.sources.extractions(tenant, version, list(hashes.values()))
+        kept = {} if version is None else self._catalog.extractions.kept(tenant, version, list(hashes.values()))
         key = key_of(entity.name)
         names = {key: entity.name} | {alias.key: alias.name for alias in self._aliases.in_use(tenant, key, limit=NAMES_TRIED)}
         found: list[Mention] = []

@@ -171,13 +171,13 @@ def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextI
     """Both in Neo4j, over one driver, or both in the catalog."""
     from localmind.graph.aliases import Aliases
 
-    meanings = Aliases(database).meanings
+    aliases = Aliases(database)
     if not settings.neo4j_uri:
         from localmind.communities.sql import SqlNetwork
         from localmind.graph.sql import SqlGraph
         from localmind.text.fts5 import Fts5Text
 
-        return Fts5Text(database), SqlGraph(database, meanings), SqlNetwork(database)
+        return Fts5Text(database), SqlGraph(database, aliases.meanings), SqlNetwork(database)
     from localmind.communities.neo4j import Neo4jNetwork
     from localmind.graph.neo4j import Neo4jGraph
     from localmind.neo4j import Neo4jDriver
@@ -192,4 +192,4 @@ def _build_text_and_graph(settings: Settings, database: Database) -> tuple[TextI
         timeout_s=settings.neo4j_timeout_s,
         ca=_ca(settings) if "+s://" in settings.neo4j_uri else None,  # an authority of another server asks nothing of a plain bolt://
     )
-    return Neo4jText(driver), Neo4jGraph(driver, meanings), Neo4jNetwork(driver)
+    return Neo4jText(driver), Neo4jGraph(driver, aliases.meanings, aliases.named), Neo4jNetwork(driver)

@@ -119,7 +119,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     judge = LLMJudge(llm, budget) if llm is not None else None
     resolution = Resolution(store, extractions, Context(store.graph, embedder), judge)
     pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes, budget)
-    pipeline.resolution = resolution
+    pipeline.settling.resolution = resolution
     if role is not Role.DOOR:
         wake = pipeline.wake
     accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake)

@@ -167,15 +167,15 @@ def test_a_blob_is_given_back_with_the_last_revision_that_needs_it(catalog: Cata
 def test_settings_and_extractions_are_kept(catalog: Catalog) -> None:
     catalog.set_setting("model", {"name": "m", "dim": 384})
     catalog.set_setting("model", {"name": "n", "dim": 3})
-    catalog.sources.keep_extractions(ANN, "x1", {"h1": {"entities": [], "relations": []}})
-    catalog.sources.keep_extractions(ANN, "x1", {"h1": {"other": 1}, "h2": {"entities": [{"name": "nul \0"}]}})
+    catalog.extractions.keep(ANN, "x1", {"h1": {"entities": [], "relations": []}})
+    catalog.extractions.keep(ANN, "x1", {"h1": {"other": 1}, "h2": {"entities": [{"name": "nul \0"}]}})
 
     assert catalog.setting("model") == {"name": "n", "dim": 3}
     assert catalog.setting("none") is None
-    kept = catalog.sources.extractions(ANN, "x1", ["h1", "h2", "h3"])
+    kept = catalog.extractions.kept(ANN, "x1", ["h1", "h2", "h3"])
     assert kept == {"h1": {"entities": [], "relations": []}, "h2": {"entities": [{"name": "nul \0"}]}}
-    catalog.sources.forget_extractions(ANN, ["h1", "h2"])
-    assert not catalog.sources.has_extractions(ANN)
+    catalog.extractions.forget(ANN, ["h1", "h2"])
+    assert not catalog.extractions.has_any(ANN)
 
 
 def test_conversations_are_kept(catalog: Catalog) -> None:
@@ -631,12 +631,12 @@ def test_sources_that_miss_something_are_found_and_queued_once(catalog: Catalog,
     catalog.sources.update_revision(rows)
     catalog.sources.hide(ANN, [SourceId("gone")])
 
-    assert catalog.sources.missing(ANN, limit=10) == [("a", 1), ("b", 1)]
-    assert catalog.sources.missing(ANN, limit=1) == [("a", 1)]
-    assert catalog.sources.due() == {ANN: [("a", 1)], BOB: [("d", 1)]}
+    assert catalog.extractions.missing(ANN, limit=10) == [("a", 1), ("b", 1)]
+    assert catalog.extractions.missing(ANN, limit=1) == [("a", 1)]
+    assert catalog.extractions.due() == {ANN: [("a", 1)], BOB: [("d", 1)]}
 
     results = at_once(3, lambda _: queue_missing(store, ANN, [(SourceId("a"), 1), (SourceId("b"), 1)]))
 
     assert sorted(len(queued) for queued in results) == [0, 0, 2]
-    assert catalog.sources.missing(ANN, limit=10) == []
-    assert catalog.sources.due() == {BOB: [("d", 1)]}
+    assert catalog.extractions.missing(ANN, limit=10) == []
+    assert catalog.extractions.due() == {BOB: [("d", 1)]}

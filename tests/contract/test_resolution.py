@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ def sql_desk(url: str) -> Iterator[Desk]:
 def neo4j_desk(url: str, driver: Neo4jDriver) -> Iterator[Desk]:
     database = Database(url)
     metadata.create_all(database.engine)
-    graph = Neo4jGraph(driver, Aliases(database).meanings)
+    graph = Neo4jGraph(driver, Aliases(database).meanings, Aliases(database).named)
     graph.open()
     desk = Desk(database, graph, TenantId(f"acme-{random_id()}"))
     yield desk
@@ -216,6 +216,35 @@ def test_an_entity_is_found_by_any_of_its_names(desk: Desk) -> None:
     found = desk.graph.link(desk.tenant, ["big one", "AURORA PUMP", "nobody"])
     assert {name: entity.name for name, entity in found.items()} == {"big one": "Aurora Pump", "AURORA PUMP": "Aurora Pump"}
     assert [each.name for each in desk.resolution.aliases(desk.tenant, found["big one"])] == ["The Big One"]
+
+
+def test_a_search_for_entities_knows_all_their_names(desk: Desk) -> None:
+    desk.put("a", "Message Queue; Broker", "Message Queue; Broker", "Message Queue")
+    desk.put("b", "MQ; Broker", "MQ")
+    desk.put("c", "MQTT")
+    desk.merge("MQ", "Message Queue")
+
+    def found(query: str, **page: Any) -> list[str]:
+        return [item.name for item in desk.graph.entities(desk.tenant, query=query, **page).items]
+
+    assert found("mq") == ["Message Queue", "MQTT"]
+    assert found("queue") == ["Message Queue"]
+    first = desk.graph.entities(desk.tenant, query="mq", limit=1)
+    assert [item.name for item in first.items] == ["Message Queue"]
+    assert found("mq", cursor=first.next_cursor) == ["MQTT"]
+    assert found("") == ["Message Queue", "Broker", "MQTT"]
+    desk.resolution.split(desk.tenant, desk.id_of("Message Queue"), ["MQ"])
+    assert found("queue") == ["Message Queue"] and set(found("mq")) == {"MQ", "MQTT"}
+
+
+def test_a_search_for_entities_knows_no_other_tenants_names(desk: Desk) -> None:
+    desk.put("a", "Message Queue", "Message Queue", "MQ")
+    other = replace(desk, tenant=TenantId(f"other-{desk.tenant}"))
+    other.put("a", "Message Queue", "Message Queue", "MQ")
+    other.merge("MQ", "Message Queue")
+    assert [item.name for item in desk.graph.entities(desk.tenant, query="mq").items] == ["MQ"]
+    assert [item.name for item in other.graph.entities(other.tenant, query="mq").items] == ["Message Queue"]
+    other.remove("a")
 
 
 def test_a_split_restores_exactly_what_was(desk: Desk) -> None:

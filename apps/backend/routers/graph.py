@@ -42,7 +42,7 @@ MISSING = problems(_404="No such entity.")
 def list_entities(
     mind: Mind,
     tenant: Tenant,
-    q: Annotated[Clean, Query(max_length=200, description="Part of the name; case and accents are ignored.")] = "",
+    q: Annotated[Clean, Query(max_length=200, description="Part of a name, aliases too; case and accents are ignored.")] = "",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[EntityOut]:

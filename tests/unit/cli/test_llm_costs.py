@@ -34,6 +34,9 @@ def test_the_estimate_is_what_the_ingest_then_does(
     assert told["documents"] == 1 and told["calls"] == told["chunks"] >= 8
     assert told["completion_tokens"] == 350 * told["chunks"] and 400 < told["prompt_tokens"] / told["chunks"] < 900
     assert told["cost"] == pytest.approx((told["prompt_tokens"] * 10 + told["completion_tokens"] * 100) / 1e6)
+    later = told["later"]
+    assert 1 < later["calls"] < told["chunks"] and later["prompt_tokens"] > 1_000 * later["calls"]
+    assert later["cost"] == pytest.approx((later["prompt_tokens"] * 10 + later["completion_tokens"] * 100) / 1e6)
     assert [Path(one["path"]).name for one in told["failed"]] == ["broken.pdf"]
     assert llm_server.requests == [] and not (Path(env["DATA_DIR"]) / "catalog.db").exists()
 
@@ -48,6 +51,7 @@ def test_an_estimate_without_prices_or_a_model_says_so(localmind: Localmind, env
 
     assert told.code == 0
     assert "LLM_PRICE_INPUT" in told.out and "LLM_MODEL=mock" in told.out
+    assert "words for themes" in told.out and "calls" in told.out
 
 
 def test_what_is_missing_is_told_and_filled_in(localmind: Localmind, env: dict[str, str], tmp_path: Path, llm_server: LLMServer) -> None:

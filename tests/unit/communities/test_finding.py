@@ -51,9 +51,9 @@ def test_a_community_that_is_another_gets_another_id() -> None:
     assert not again.tree.keys() & BASE.tree.keys()
 
 
-def grown(new: list[EntityId], links: list[Link], *, gone: list[EntityId] | None = None) -> Partition:
-    mentions = dict.fromkeys([*SOUP, *PUMP, *new], 2)
-    return around(TENANT, BASE, dict.fromkeys(new, 2), gone or [], links, mentions)
+def grown(new: list[EntityId], links: list[Link], *, gone: list[EntityId] | None = None, hub: EntityId | None = None) -> Partition:
+    mentions = dict.fromkeys([*SOUP, *PUMP, *new], 2) | ({hub: 200} if hub else {})
+    return around(TENANT, BASE, dict.fromkeys(new, 2), gone or [], [links[:1], links[1:]], mentions)
 
 
 def test_a_new_entity_joins_the_community_that_it_is_tied_to_most() -> None:
@@ -62,6 +62,14 @@ def test_a_new_entity_joins_the_community_that_it_is_tied_to_most() -> None:
 
     assert found.finest[leek] == BASE.finest[SOUP[0]]
     assert {one: found.finest[one] for one in BASE.finest} == BASE.finest
+
+
+def test_what_is_named_everywhere_draws_a_new_entity_less() -> None:
+    leek = EntityId("leek")
+    links = [Link(leek, SOUP[0], 1.0), Link(PUMP[0], leek, 2.0)]
+
+    assert grown([leek], links).finest[leek] == BASE.finest[PUMP[0]]
+    assert grown([leek], links, hub=PUMP[0]).finest[leek] == BASE.finest[SOUP[0]]
 
 
 def test_new_entities_among_themselves_are_a_community_of_their_own() -> None:

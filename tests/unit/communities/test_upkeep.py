@@ -110,9 +110,8 @@ def test_a_theme_goes_with_its_document(desk: Desk, monkeypatch: pytest.MonkeyPa
     report = desk.mind.communities.update(PERSONAL)
     assert report is not None and report.gone > 0
     assert not any("Harbour Pump" in names(one) or "Harbour" in one.summary for one in themes(desk))
-    assert [
-        member for batch in desk.mind.catalog.communities.members(PERSONAL) for member in batch if member.community is None
-    ] == [] or True
+    alive = {one.id for one in themes(desk)}
+    assert {member.community for batch in desk.mind.catalog.communities.members(PERSONAL) for member in batch} <= {*alive, None}
 
 
 def test_what_a_kill_left_half_done_is_finished_by_the_next_update(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +150,27 @@ def test_a_rebuild_finds_them_anew_with_vectors(desk: Desk) -> None:
 
     assert {one.id for one in themes(desk)} == before
     assert all(kept.has_vector for kept in desk.mind.catalog.communities.kept(PERSONAL))
+
+
+def test_only_what_reads_otherwise_than_before_is_embedded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.put(SOUP)
+    desk.put(PUMP)
+    desk.mind.communities.update(PERSONAL)
+    table, embedded = desk.mind.catalog.communities, []
+    before = {one.id: one.vector for one in table.vectors(PERSONAL)}
+    embed = desk.mind.embedder.embed_documents
+    monkeypatch.setattr(desk.mind.embedder, "embed_documents", lambda texts: (embedded.extend(texts), embed(texts))[1])
+
+    desk.mind.communities.remake(PERSONAL)
+    assert embedded == [] and {one.id: one.vector for one in table.vectors(PERSONAL)} == before
+
+    table.forget_vectors(PERSONAL)
+    desk.mind.communities.update(PERSONAL)
+    assert len(embedded) == len(before) and all(one.vector for one in table.vectors(PERSONAL))
+
+    desk.put(LEASE)
+    desk.mind.communities.update(PERSONAL)
+    assert len(embedded) < len(before) + len(themes(desk)) and any("Orla Byrne" in text for text in embedded)
 
 
 def test_the_keeper_looks_once_things_have_settled(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +267,7 @@ def test_an_llm_writes_title_and_summary_once(with_llm: Desk, llm_server: LLMSer
     report = with_llm.mind.communities.update(PERSONAL)
 
     assert report is not None and report.calls == written(llm_server) >= 1
-    assert report.usage.prompt_tokens > 0
+    assert report.spent.calls == report.calls and report.spent.prompt_tokens > 0
     theme = theme_of(with_llm, "Harbour Pump")
     assert (theme.title, theme.summary, theme.made_by) == ("Coastal defence", "The pump and the dyke keep the sea out.", "scripted")
     assert theme.sources
@@ -292,7 +312,16 @@ def test_what_the_llm_costs_is_written_down_and_held_against_the_budget(
     report = upkeep.update(PERSONAL)
     assert report is not None and report.calls == written(llm_server) >= 1
     bill = upkeep._budget.account(PERSONAL).bill
-    assert (bill.spent.calls, bill.spent.prompt_tokens) == (report.calls, report.usage.prompt_tokens)
+    assert (bill.spent.calls, bill.spent.prompt_tokens) == (report.calls, report.spent.prompt_tokens)
+
+
+def test_a_server_that_counts_no_tokens_is_not_free(with_llm: Desk, llm_server: LLMServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localmind.communities.upkeep.LLM_LEAST", 3)
+    monkeypatch.setattr("tests.llm_server._usage", lambda *_: (0, 0))
+    llm_server.always({"title": "Coastal defence", "summary": "Pump and dyke."})
+    with_llm.put(PUMP)
+    report = with_llm.mind.communities.update(PERSONAL)
+    assert report is not None and report.spent.prompt_tokens > 100 * report.calls > 0
 
 
 def test_an_llm_answers_from_themes_and_passages(settings: Settings, llm_server: LLMServer) -> None:

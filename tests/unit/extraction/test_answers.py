@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localmind.extraction.answers import Unreadable, read_answer, read_several
+from localmind.extraction.answers import read_answer, read_several
+from localmind.llm.answers import Unreadable
 from localmind.model import ExtractedEntity, ExtractedRelation, Extraction
 
 TEXT = "Ada Lovelace wrote notes on the Analytical Engine. The Analytical Engine was never built."

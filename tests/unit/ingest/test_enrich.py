@@ -70,5 +70,5 @@ def test_a_delete_takes_the_cached_extraction_with_it(desk, llm_server):
 
     desk.end_of(desk.mind.sources.delete(PERSONAL, accepted.source_id))
 
-    assert not desk.mind.catalog.sources.has_extractions(PERSONAL)
+    assert not desk.mind.catalog.extractions.has_any(PERSONAL)
     assert entities(desk) == {}

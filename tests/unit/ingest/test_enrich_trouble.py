@@ -309,7 +309,7 @@ def test_of_a_document_that_is_deleted_meanwhile_nothing_is_kept(desk, llm_serve
     while desk.mind.pipeline.enrich.jobs():
         time.sleep(0.01)
 
-    assert not desk.mind.catalog.sources.has_extractions(PERSONAL)
+    assert not desk.mind.catalog.extractions.has_any(PERSONAL)
     assert entities(desk) == set()
     assert desk.mind.budget.account(PERSONAL).bill.spent.calls == 1
 
