@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 MAX_MESSAGE_CHARS = 10_000
 
 WITH_NEIGHBOURS = 3
-"""The best passages that an LLM reads together with what stands right before and after them. Three give the text around the answer
-whole for 88 of 100 questions instead of 64; the fourth adds one (benchmarks/RETRIEVAL.md)."""
+"""The best passages that an LLM reads together with what stands right before and after them. Three give 300 characters on either side
+of the answer whole for 88 of 100 questions instead of 63, for 1,000 tokens; all eight for 92, for 2,900 (benchmarks/RETRIEVAL.md)."""
 
 NOT_ANSWERED = "Your sources don't answer this question: ask it in other words, or add a document that covers it."
 INTERRUPTED = "The language model stopped answering here; this is what the sources say:"

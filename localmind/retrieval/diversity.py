@@ -10,7 +10,7 @@ from localmind.model import Hit, SourceId
 MOST = 4
 NEARLY = 0.9
 """Hits of one source that nobody passes, and the share of a later one's score from which on a hit of another source is nearly as good.
-With these no measure changed by more than a question; MOST of 2 or 3 and a NEARLY of 0.8 and less cost some (benchmarks/RETRIEVAL.md)."""
+With these page@5 fell in no mode; MOST of 2 or 3, or a NEARLY of 0.8, lost a question here and there (benchmarks/RETRIEVAL.md)."""
 
 
 def diverse(hits: Iterable[Hit]) -> Iterator[Hit]:
