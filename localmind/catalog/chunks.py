@@ -61,6 +61,15 @@ class Chunks:
                     found[row.id] = VisibleChunk(_chunk(row), row.title, row.uri)
         return found
 
+    def neighbours(self, tenant: TenantId, ids: Collection[ChunkId]) -> dict[ChunkId, list[VisibleChunk]]:
+        """The chunks right before and after each of the ids in its source, in reading order; all of them `visible`."""
+        found: dict[ChunkId, list[VisibleChunk]] = defaultdict(list)
+        with self._db.read() as connection:
+            for batch in batched(ids):
+                for row in connection.execute(NEIGHBOURS, {"tenant": tenant, "ids": batch}):
+                    found[row.of].append(VisibleChunk(_chunk(row), row.title, row.uri))
+        return dict(found)
+
     def page(self, tenant: TenantId, source_id: SourceId, *, limit: int, cursor: str | None) -> ListPage[Chunk]:
         """The visible version's chunks in reading order. Raises BadCursor."""
         after = cursors.decode(cursor, int)[0] if cursor else -1
@@ -227,6 +236,22 @@ VISIBLE = (
         chunk.c.since <= source.c.version,
         source.c.deleted_at.is_(None),
     )
+)
+_middle = chunk.alias("middle")
+NEIGHBOURS = (
+    sa.select(*COLUMNS, source.c.title, source.c.uri, _middle.c.id.label("of"))
+    .select_from(_middle)
+    .join(source, source.c.id == _middle.c.source_id)
+    .join(chunk, sa.and_(chunk.c.source_id == source.c.id, chunk.c.ordinal.in_([_middle.c.ordinal - 1, _middle.c.ordinal + 1])))
+    .where(
+        _middle.c.id.in_(sa.bindparam("ids", expanding=True)),
+        _middle.c.tenant == sa.bindparam("tenant"),
+        _middle.c.since <= source.c.version,
+        chunk.c.tenant == sa.bindparam("tenant"),
+        chunk.c.since <= source.c.version,
+        source.c.deleted_at.is_(None),
+    )
+    .order_by(_middle.c.pk, chunk.c.ordinal)
 )
 DELETE = sa.delete(chunk).where(chunk.c.tenant == sa.bindparam("tenant"), chunk.c.id.in_(sa.bindparam("ids", expanding=True)))
 MOVE = (

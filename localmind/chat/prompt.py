@@ -6,9 +6,10 @@ The rules are files under prompts/, with a version in their names, so that a sto
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import NamedTuple
 
 from localmind.chat import markers
@@ -16,7 +17,7 @@ from localmind.errors import InvalidInput
 from localmind.ids import text_hash
 from localmind.llm.port import Turn
 from localmind.llm.tokens import estimated_tokens
-from localmind.model import Hit, Message
+from localmind.model import ChunkId, Hit, Message
 
 ANSWER = "answer.v1"
 REWRITING = "rewriting.v1"
@@ -49,9 +50,16 @@ class Prompt(NamedTuple):
 
 
 def build(
-    question: str, hits: Sequence[Hit], history: Sequence[Message], *, context_tokens: int, themes: Sequence[tuple[str, str]] = ()
+    question: str,
+    hits: Sequence[Hit],
+    history: Sequence[Message],
+    *,
+    context_tokens: int,
+    neighbours: Mapping[ChunkId, Sequence[Hit]] = MappingProxyType({}),
+    themes: Sequence[tuple[str, str]] = (),
 ) -> Prompt:
-    """hits: best first. history: oldest first. themes: title and summary of each, where the question is about the whole.
+    """hits: best first. history: oldest first. neighbours: what stands before and after some of the hits; read where room is left
+    when all hits are in. themes: title and summary of each, where the question is about the whole.
 
     Raises InvalidInput where the question alone fills the window.
     """
@@ -66,7 +74,7 @@ def build(
     earlier = _history(history, tokens=room // 4)
     room -= sum(_turn_tokens(turn.content) for turn in earlier)
     outline = _outline(themes, tokens=room // 3)
-    body, passages = _passages(hits, tokens=room - estimated_tokens(outline))
+    body, passages = _passages(hits, neighbours, tokens=room - estimated_tokens(outline))
     turns = (Turn("system", rules), *earlier, Turn("user", f"{outline}{body}\n\nQuestion: {question}"))
     return Prompt(turns, passages, max_tokens)
 
@@ -108,20 +116,54 @@ def _outline(themes: Sequence[tuple[str, str]], *, tokens: int) -> str:
     return f"{THEMES_RULE}\n<{tag}>\n" + "\n".join(lines) + f"\n</{tag}>\n\n"
 
 
-def _passages(hits: Sequence[Hit], *, tokens: int) -> tuple[str, tuple[Hit, ...]]:
-    """The passages between tags that nothing in them can close, and the hits that fitted in; the last may be cut short."""
+def _passages(hits: Sequence[Hit], neighbours: Mapping[ChunkId, Sequence[Hit]], *, tokens: int) -> tuple[str, tuple[Hit, ...]]:
+    """The passages between tags that nothing in them can close, and those that fitted in; the last of the hits may be cut short."""
+    all_ = [*hits, *(near for some in neighbours.values() for near in some)]
     # The tag's name is a hash over everything inside, so no text can contain the tag that encloses it.
-    tag = f"passage-{text_hash(''.join(hit.title + hit.text for hit in hits))[:10]}"
-    blocks: list[str] = []
-    for n, hit in enumerate(hits, 1):
-        opening, closing = f"<{tag} {_attributes(n, hit)}>\n", f"\n</{tag}>\n"
-        left = tokens - estimated_tokens(opening + closing)
+    tag = f"passage-{text_hash(''.join(hit.title + hit.text for hit in all_))[:10]}"
+    texts = _fitting(hits, neighbours, tokens=tokens, around=lambda hit: estimated_tokens(_block(tag, len(all_), hit, "")))
+    ordered = in_reading_order(hits, neighbours, texts.keys())
+    blocks = [_block(tag, n, hit, texts[hit.chunk_id]) for n, hit in enumerate(ordered, 1)]
+    return "".join(blocks).strip(), tuple(ordered)
+
+
+def _fitting(
+    hits: Sequence[Hit], neighbours: Mapping[ChunkId, Sequence[Hit]], *, tokens: int, around: Callable[[Hit], int]
+) -> dict[ChunkId, str]:
+    """What is shown of each passage that fits in: first the hits, then neighbours, these whole. around: tokens beside the text."""
+    texts: dict[ChunkId, str] = {}
+    for hit in hits:
+        left = tokens - around(hit)
         text = hit.text if estimated_tokens(hit.text) <= left else _cut(hit.text, left)
         if not text:
-            break
-        blocks.append(opening + text + closing)
+            return texts
+        texts[hit.chunk_id] = text
         tokens = left - estimated_tokens(text)
-    return "".join(blocks).strip(), tuple(hits[: len(blocks)])
+    for near in (near for hit in hits for near in neighbours.get(hit.chunk_id, ())):
+        needed = around(near) + estimated_tokens(near.text)
+        if near.chunk_id not in texts and needed <= tokens:
+            texts[near.chunk_id] = near.text
+            tokens -= needed
+    return texts
+
+
+def in_reading_order(hits: Sequence[Hit], neighbours: Mapping[ChunkId, Sequence[Hit]], ids: Collection[ChunkId]) -> list[Hit]:
+    """Those of the ids: as the hits come, but neighbours together, in the order of their text, at the place of the best of them."""
+    runs: list[dict[ChunkId, Hit]] = []
+    for hit in hits:
+        run = {one.chunk_id: one for one in (*neighbours.get(hit.chunk_id, ()), hit) if one.chunk_id in ids}
+        joined = [other for other in runs if other.keys() & run.keys()]
+        if not joined:
+            runs.append(run)
+            continue
+        for other in (*joined[1:], run):
+            joined[0].update(other)
+        runs = [other for other in runs if other not in joined[1:]]
+    return [hit for run in runs for hit in sorted(run.values(), key=lambda one: one.start)]
+
+
+def _block(tag: str, n: int, hit: Hit, text: str) -> str:
+    return f"<{tag} {_attributes(n, hit)}>\n{text}\n</{tag}>\n"
 
 
 def _attributes(n: int, hit: Hit) -> str:

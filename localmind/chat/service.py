@@ -7,10 +7,11 @@ from their sentences.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
@@ -23,7 +24,7 @@ from localmind.chat.events import Citations, Done, Event, Token
 from localmind.chat.rewriting import Question
 from localmind.errors import ConfigurationError, InvalidInput, LLMUnavailable, NotFound, Unavailable
 from localmind.llm.port import LLM
-from localmind.model import Answer, Hit, Message, Mode, SearchResult, SourceId, TenantId, Usage
+from localmind.model import Answer, ChunkId, Hit, Message, Mode, SearchResult, SourceId, TenantId, Usage
 from localmind.retrieval.wholes import is_general
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from localmind.retrieval.themes import Theme
 
 MAX_MESSAGE_CHARS = 10_000
+
+WITH_NEIGHBOURS = 3
+"""The best passages that an LLM reads together with what stands right before and after them. Three give 300 characters on either side
+of the answer whole for 88 of 100 questions instead of 63, for 1,000 tokens; all eight for 92, for 2,900 (benchmarks/RETRIEVAL.md)."""
 
 NOT_ANSWERED = "Your sources don't answer this question: ask it in other words, or add a document that covers it."
 INTERRUPTED = "The language model stopped answering here; this is what the sources say:"
@@ -56,6 +61,8 @@ class Searches(Protocol):
     def themes(
         self, tenant: TenantId, query: str, *, source_ids: Collection[SourceId] | None = None, tags: Collection[str] | None = None
     ) -> list[Theme]: ...
+
+    def neighbours(self, tenant: TenantId, ids: Collection[ChunkId]) -> Mapping[ChunkId, Sequence[Hit]]: ...
 
 
 @dataclass(slots=True)
@@ -156,6 +163,9 @@ class Chat:
         parts = Parts() if asked.degraded or found.is_overview else self._decomposition.parts_of(asked.search)
         if parts.questions:
             found = found._replace(hits=together(found.hits, _found_for(parts, asked, find), limit=self._limit))
+        if self._llm is not None and not asked.degraded and not found.is_overview:
+            best = [hit.chunk_id for hit in found.hits[:WITH_NEIGHBOURS]]
+            found = found._replace(neighbours=self._search.neighbours(tenant, best))
         draft = _Draft(CitedText(()), _sum(asked.usage, parts.usage), {*found.degraded, *(("llm",) if asked.degraded else ())})
         try:
             with closing(self._said(draft, asked, found, history)) as pieces:
@@ -186,7 +196,12 @@ class Chat:
     def _written(self, draft: _Draft, llm: LLM, asked: Question, found: _Found, history: Sequence[Message]) -> Iterator[str]:
         """What the LLM says. When it fails or says nothing, the draft is marked as degraded."""
         turns, passages, max_tokens = prompt.build(
-            asked.question, found.hits, history, context_tokens=self._context_tokens, themes=overview.outline(found.themes)
+            asked.question,
+            found.hits,
+            history,
+            context_tokens=self._context_tokens,
+            neighbours=found.neighbours,
+            themes=overview.outline(found.themes),
         )
         draft.text = CitedText(passages)
         pieces = llm.stream(turns, max_tokens=max_tokens)
@@ -217,12 +232,13 @@ class Chat:
 
 
 class _Found(NamedTuple):
-    """What an answer is made from."""
+    """What an answer is made from. neighbours: of the best hits, for an LLM."""
 
     hits: Sequence[Hit]
     themes: Sequence[Theme] = ()
     degraded: tuple[str, ...] = ()
     is_overview: bool = False
+    neighbours: Mapping[ChunkId, Sequence[Hit]] = MappingProxyType({})
 
 
 _Find = Callable[[Question], _Found]

@@ -14,6 +14,7 @@ from localmind.errors import InvalidInput, StoreUnavailable, Unavailable
 from localmind.graph.port import Graph
 from localmind.model import ChunkId, Entity, Filter, Hit, Mode, Ranks, ScoredChunk, SearchResult, SourceId, TenantId
 from localmind.retrieval.dense import DenseSearch
+from localmind.retrieval.diversity import diverse
 from localmind.retrieval.duplicates import distinct
 from localmind.retrieval.fusion import fuse
 from localmind.retrieval.graph import Found, GraphSearch
@@ -33,6 +34,9 @@ LEAST_DEPTH = 50
 DEPTH_PER_HIT = 3
 DEEPER = 8
 """Chunks that are being ingested stand in the lists but can't be shown. Where they crowd out the rest, lists are asked this much deeper."""
+
+DIVERSE_AMONG = 2
+"""Times the limit: the hits among which one of another source may be nearly as good as those of a source that fills the first places."""
 
 
 class KnowsSources(Protocol):
@@ -125,6 +129,8 @@ class Search:
     ) -> SearchResult:
         """The best `limit` chunks, each text once, of the tenant's sources that are among source_ids and have one of the tags.
 
+        Where one source fills the first places, a hit of another that scores nearly as much goes before its later ones.
+
         Score: of the mode's own list; of a walk, its share of visits; where the graph is away, the sum of reciprocal ranks;
         of the reranker where there is one, which reads what the lists found, not themes. ranks: for the lists that were asked.
         An index or reranker that does not answer is left out and named in `degraded`. Raises InvalidInput; StoreUnavailable where
@@ -148,7 +154,7 @@ class Search:
         degraded = asked.degraded
         if self._reranker is not None:
             refused: dict[str, Unavailable] = {}
-            hits = self._try("reranker", partial(reranked, query, hits, self._reranker), refused) or hits
+            hits = list(diverse(self._try("reranker", partial(reranked, query, hits, self._reranker), refused) or hits))
             degraded += tuple(refused)
         return SearchResult(tuple(hits[:limit]), _milliseconds_since(begun), degraded)
 
@@ -166,6 +172,11 @@ class Search:
         if self._themes is None or (where is not None and not where.source_ids):
             return []
         return self._themes.find(tenant, query, where=where)
+
+    def neighbours(self, tenant: TenantId, ids: Collection[ChunkId]) -> dict[ChunkId, list[Hit]]:
+        """What stands right before and after each of these chunks in its source, in reading order; score 0: no index found it."""
+        found = self._catalog.chunks.neighbours(tenant, ids)
+        return {id_: [hit_of(shown, 0.0) for shown in beside] for id_, beside in found.items()}
 
     def _filter(self, tenant: TenantId, source_ids: Collection[SourceId] | None, tags: Collection[str] | None) -> Filter | None:
         if source_ids is None and tags is None:
@@ -210,8 +221,11 @@ class Search:
             return None
 
     def _best(self, asked: _Asked, question: _Question) -> list[Hit]:
-        """Each text once, and no fewer than a reranker reads."""
-        wanted = question.limit if self._reranker is None else max(question.limit, self._rerank_depth)
+        """Each text once: what is shown, or what a reranker reads."""
+        if self._reranker is None:
+            found = distinct(self._shown(question.tenant, asked, question.limit))
+            return list(islice(diverse(islice(found, DIVERSE_AMONG * question.limit)), question.limit))
+        wanted = max(question.limit, self._rerank_depth)
         return list(islice(distinct(self._shown(question.tenant, asked, wanted)), wanted))
 
     def _shown(self, tenant: TenantId, asked: _Asked, limit: int) -> Iterator[Hit]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from localmind.model import Chunk, ChunkId, Hit, Ranks, TenantId
@@ -23,6 +23,8 @@ class Shown(Protocol):
 
 class ShowsChunks(Protocol):
     def visible(self, tenant: TenantId, ids: Collection[ChunkId]) -> Mapping[ChunkId, Shown]: ...
+
+    def neighbours(self, tenant: TenantId, ids: Collection[ChunkId]) -> Mapping[ChunkId, Sequence[Shown]]: ...
 
 
 def hit_of(shown: Shown, score: float, *, ranks: Ranks | None = None, because: tuple[str, ...] = ()) -> Hit:

@@ -125,6 +125,41 @@ def test_a_staged_chunk_is_seen_when_its_version_is_shown(catalog: Catalog) -> N
     assert catalog.chunks.count(ANN) == 1
 
 
+def test_neighbours_stand_right_before_and_after_in_the_same_source(catalog: Catalog) -> None:
+    for of in ("s", "t"):
+        source(catalog, of)
+        catalog.chunks.stage(ANN, [(chunk(f"{of}{n}", of, n), 1) for n in (3, 1, 0, 2, 4)])
+    catalog.sources.show([(SourceId("s"), 1), (SourceId("t"), 1)])
+
+    found = catalog.chunks.neighbours(ANN, [ChunkId(id_) for id_ in ("s0", "s3", "s2", "t4", "unknown")])
+
+    assert {of: [each.chunk.id for each in some] for of, some in found.items()} == {
+        "s0": ["s1"],
+        "s3": ["s2", "s4"],
+        "s2": ["s1", "s3"],
+        "t4": ["t3"],
+    }
+    assert (found[ChunkId("s0")][0].chunk, found[ChunkId("s0")][0].title) == (chunk("s1", "s", 1), "Title of s")
+    assert catalog.chunks.neighbours(BOB, [ChunkId("s0")]) == {}
+    assert catalog.chunks.neighbours(ANN, []) == {}
+
+
+def test_neighbours_are_of_the_version_that_is_shown(catalog: Catalog) -> None:
+    source(catalog, "s")
+    catalog.chunks.stage(ANN, [(chunk("c0", "s", 0), 1), (chunk("c1", "s", 1), 1)])
+    assert catalog.chunks.neighbours(ANN, [ChunkId("c0")]) == {}
+
+    catalog.sources.show([(SourceId("s"), 1)])
+    revise(catalog, "s", 2)
+    catalog.chunks.stage(ANN, [(chunk("new", "s", 1), 2)])
+
+    assert [each.chunk.id for each in catalog.chunks.neighbours(ANN, [ChunkId("c0")])[ChunkId("c0")]] == ["c1"]
+    assert catalog.chunks.neighbours(ANN, [ChunkId("new")]) == {}
+
+    catalog.sources.hide(ANN, [SourceId("s")])
+    assert catalog.chunks.neighbours(ANN, [ChunkId("c0")]) == {}
+
+
 def test_chunks_keep_their_places_and_texts(catalog: Catalog) -> None:
     source(catalog, "s")
     text = "Größe, 東京, 👍 and “quotes”: 100% of it, with \\ and 'apostrophes'."

@@ -13,7 +13,7 @@ from localmind.chat import decomposition
 from localmind.chat.decomposition import Decomposition, may_need_several, together
 from localmind.chat.service import Chat
 from localmind.llm.openai import OpenAILLM
-from localmind.model import PERSONAL, Hit, Mode, SearchResult, SourceId, TenantId
+from localmind.model import PERSONAL, ChunkId, Hit, Mode, SearchResult, SourceId, TenantId
 from tests.llm_server import Failure, HalfJson, Hang, LLMServer, Page
 
 BORN = "When was the director of the film Kestrel born?"
@@ -41,6 +41,9 @@ class HopSearch:
     ) -> SearchResult:
         self.asked.append(query)
         return SearchResult(tuple(self.by_query.get(query, ())[:limit]), 1.0)
+
+    def neighbours(self, tenant: TenantId, ids: Collection[ChunkId]) -> dict[ChunkId, list[Hit]]:
+        return {}
 
 
 @pytest.fixture

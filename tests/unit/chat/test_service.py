@@ -11,7 +11,7 @@ from localmind.chat.service import INTERRUPTED, MAX_MESSAGE_CHARS, NOT_ANSWERED,
 from localmind.embedding.port import Embedder
 from localmind.errors import InvalidInput, NotFound, StoreUnavailable
 from localmind.llm.openai import OpenAILLM
-from localmind.model import PERSONAL, Hit, Mode, SearchResult, SourceId, TenantId
+from localmind.model import PERSONAL, ChunkId, Hit, Mode, SearchResult, SourceId, TenantId
 from tests.llm_server import Drop, Failure, Hang, LLMServer
 
 PUMP = "The pump runs at 7 bar. It was installed in 1998 by Anna Miller."
@@ -25,6 +25,7 @@ class ScriptedSearch:
     def __init__(self, *hits: Hit, degraded: tuple[str, ...] = ()) -> None:
         self.hits = hits
         self.degraded = degraded
+        self.beside: dict[ChunkId, list[Hit]] = {}
         self.asked: list[dict[str, Any]] = []
 
     def search(
@@ -39,6 +40,9 @@ class ScriptedSearch:
     ) -> SearchResult:
         self.asked.append({"tenant": tenant, "query": query, "mode": mode, "limit": limit, "source_ids": source_ids, "tags": tags})
         return SearchResult(self.hits[:limit], 1.0, self.degraded)
+
+    def neighbours(self, tenant: TenantId, ids: Collection[ChunkId]) -> dict[ChunkId, list[Hit]]:
+        return {id_: self.beside[id_] for id_ in ids if id_ in self.beside}
 
 
 @pytest.fixture
@@ -123,6 +127,18 @@ def test_the_llm_answers_from_the_passages_and_its_numbers_are_checked(chat: Cha
     assert answer.usage.prompt_tokens > 0
     assert PUMP in llm_server.requests[0].user
     assert answer.degraded == ()
+
+
+def test_the_llm_reads_what_stands_beside_the_best_passages_and_may_cite_it(
+    chat: Chat, search: ScriptedSearch, llm_server: LLMServer, hit: Any
+) -> None:
+    best = search.hits[0]
+    after = hit("Above 8 bar it stops.", title="Pumps", source=best.source_id, page=4, start=best.end + 1)
+    search.beside[best.chunk_id] = [after]
+    llm_server.reply("It stops above 8 bar [2].")
+    answer = chat.answer(PERSONAL, "When does the pump stop?")
+    (cited,) = answer.citations
+    assert (cited.chunk_id, cited.page, cited.start, cited.quote) == (after.chunk_id, 4, after.start, "Above 8 bar it stops.")
 
 
 def test_no_token_of_the_stream_has_an_invented_number(chat: Chat, llm_server: LLMServer) -> None:

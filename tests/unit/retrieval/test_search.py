@@ -266,6 +266,29 @@ def test_the_same_text_is_shown_once_and_costs_no_place(library: Library, mode: 
 
 
 @pytest.mark.parametrize("mode", OF_LISTS)
+def test_one_source_does_not_fill_all_places_where_another_is_as_good(library: Library, mode: Mode) -> None:
+    texts = [f"Isambard Brunel and bridge number {n}" for n in range(12)]
+    long = [*library.add("Long", *texts[:11])]
+    (other,) = library.add("Other", texts[11])
+    search = library.search()
+    found = [hit.chunk_id for hit in search.search(ACME, "Isambard Brunel", mode=mode, limit=6).hits]
+    assert other in found[:5]
+    alone = [
+        hit.chunk_id
+        for hit in search.search(ACME, "Isambard Brunel", mode=mode, limit=6, source_ids=[SourceId(stable_id(ACME, "Long"))]).hits
+    ]
+    assert len(alone) == 6 and set(alone) <= set(long)
+
+
+def test_neighbours_say_where_they_stand(library: Library) -> None:
+    first, second, third = library.add("Letters", "Dear Isambard,", "the bridge stands.", "Yours, Ada")
+    found = library.search().neighbours(ACME, [first, second])
+    assert {of: [hit.chunk_id for hit in hits] for of, hits in found.items()} == {first: [second], second: [first, third]}
+    assert (found[first][0].text, found[first][0].title, found[first][0].page) == ("the bridge stands.", "Letters", 2)
+    assert library.search().neighbours(OTHER, [first, second]) == {}
+
+
+@pytest.mark.parametrize("mode", OF_LISTS)
 def test_a_reranker_reads_more_than_is_shown_once_and_puts_it_in_order(library: Library, mode: Mode) -> None:
     library.add("Many", *(f"Isambard Brunel number {n}" for n in range(20)), "Isambard Brunel and his long and tedious life, chosen")
     reranker = ScriptedReranker("chosen")
