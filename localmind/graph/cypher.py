@@ -138,13 +138,14 @@ CALL () {
     RETURN t.mentions AS top ORDER BY t.tenant DESC, t.mentions DESC LIMIT 1
 }
 UNWIND $ids AS id MATCH (e:Entity {tenant: $tenant, id: id}) RETURN e.id AS id, e.mentions AS mentions, top ORDER BY mentions, id"""
-# A row a chunk, and one without a chunk for the most frequent entity: a search waits for every round trip.
-MENTIONED_IN = """
-UNWIND $ids AS id MATCH (c:Chunk {tenant: $tenant, id: id})-[m:MENTIONS]->(e:Entity)
+# A row a chunk, and one more for the most frequent entity: a search waits for every round trip.
+MOST = "most"
+MENTIONED_IN = f"""
+UNWIND $ids AS id MATCH (c:Chunk {{tenant: $tenant, id: id}})-[m:MENTIONS]->(e:Entity)
 RETURN id, collect([e.id, e.name, e.mentions, m.weight]) AS said
 UNION ALL
 MATCH (e:Entity) WHERE e.tenant = $tenant AND e.mentions > 0
-WITH e ORDER BY e.tenant DESC, e.mentions DESC LIMIT 1 RETURN NULL AS id, e.mentions AS said"""
+WITH e ORDER BY e.tenant DESC, e.mentions DESC LIMIT 1 RETURN '{MOST}' AS id, e.mentions AS said"""
 CHUNKS_OF_ENTITY = """
 MATCH (:Entity {tenant: $tenant, id: $entity})<-[m:MENTIONS]-(c:Chunk)
 RETURN c.id AS id ORDER BY m.weight DESC, id LIMIT $limit"""

@@ -19,7 +19,6 @@ from localmind.model import ChunkId, ChunkKey, Entity, EntityId, Filter, ListPag
 from localmind.neo4j import Neo4jDriver
 from localmind.neo4j.asking import CypherResult, ask
 from localmind.neo4j.chunks import batches, ids_in, pages, prune, tenants
-from localmind.neo4j.driver import rows
 from localmind.ranking import ranked
 
 if TYPE_CHECKING:
@@ -139,14 +138,15 @@ class Neo4jGraph:
         named = list(self._named(tenant, key)) if key else []
         page = {"mentions": mentions, "after": after, "limit": limit + 1}
         rows = self._driver.rows(cypher.LIST_ENTITIES, tenant=tenant, key=key, named=named, **page)
-        next_cursor = cursors.encode(rows[limit - 1]["found"]["mentions"], rows[limit - 1]["key"]) if len(rows) > limit else None
-        return ListPage(tuple(_entity(row["found"]) for row in rows[:limit]), next_cursor)
+        shown = [row for row in rows[:limit] if _is_there(row["found"])]
+        next_cursor = cursors.encode(shown[-1]["found"]["mentions"], shown[-1]["key"]) if shown and len(rows) > limit else None
+        return ListPage(tuple(_entity(row["found"]) for row in shown), next_cursor)
 
     def get(self, tenant: TenantId, ids: Sequence[EntityId]) -> list[Entity]:
         found: dict[EntityId, Entity] = {}
         for batch in batches(ids):
             rows = self._driver.rows(cypher.ENTITIES_BY_ID, tenant=tenant, ids=batch)
-            found.update((EntityId(row["e"]["id"]), _entity(row["e"])) for row in rows)
+            found.update((EntityId(row["e"]["id"]), _entity(row["e"])) for row in rows if _is_there(row["e"]))
         return [found[id_] for id_ in ids if id_ in found]
 
     def link(self, tenant: TenantId, names: Sequence[str]) -> Mapping[str, Entity]:
@@ -155,7 +155,7 @@ class Neo4jGraph:
     def alike(self, tenant: TenantId, blocks: Sequence[str], *, limit: int) -> list[Alike]:
         asked = sorted({block for block in blocks if block})
         rows = self._driver.rows(cypher.ALIKE, tenant=tenant, blocks=asked, limit=limit) if asked else ()
-        return [Alike(row["block"], _entity(row["e"])) for row in rows]
+        return [Alike(row["block"], _entity(row["e"])) for row in rows if _is_there(row["e"])]
 
     def statements(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[Statement]:
         rows = self._driver.rows(cypher.STATEMENTS, tenant=tenant, entity=entity, limit=limit)
@@ -218,10 +218,11 @@ class Neo4jGraph:
         return ranked(ScoredChunk(ChunkId(row["id"]), row["score"]) for row in rows)
 
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
-        found: dict[ChunkId | None, Any] = dict(self._driver.rows(cypher.MENTIONED_IN, tenant=tenant, ids=ids_in(ids)))
-        most = found.pop(None, 0)
-        entities = {id_: Known(name, mentions) for said in found.values() for id_, name, mentions, _ in said}
-        return Mentioned(entities, [Edge(chunk, id_, weight) for chunk, said in found.items() if chunk for id_, _, _, weight in said], most)
+        found: dict[ChunkId, Any] = dict(self._driver.rows(cypher.MENTIONED_IN, tenant=tenant, ids=ids_in(ids)))
+        most = found.pop(ChunkId(cypher.MOST), 0)
+        said = [(chunk, *each) for chunk, some in found.items() for each in some if None not in each]  # as _is_there
+        entities = {id_: Known(name, mentions) for _, id_, name, mentions, _ in said}
+        return Mentioned(entities, [Edge(chunk, id_, weight) for chunk, id_, _, _, weight in said], most)
 
     def mentioning(self, tenant: TenantId, ids: Sequence[EntityId], *, each: int, where: Filter | None = None) -> list[Edge]:
         """Of an entity with more than MENTIONS_READ mentions the newest are looked at."""
@@ -234,7 +235,8 @@ class Neo4jGraph:
             if self._driver.rows(cypher.COUNT_CHUNKS_OF_SOURCES, tenant=tenant, sources=sources)[0]["count"] <= CHUNKS_READ:
                 statement = cypher.MENTIONING_IN_SOURCES
         rows = self._driver.rows(statement, tenant=tenant, ids=asked, sources=sources, each=each, most=MENTIONS_READ)
-        return strongest((Edge(ChunkId(chunk), EntityId(id_), weight) for id_, said in rows for chunk, weight in said), each)
+        found = (Edge(ChunkId(chunk), EntityId(id_), weight) for id_, said in rows for chunk, weight in said if None not in (chunk, weight))
+        return strongest(found, each)
 
     def mentions(self, tenant: TenantId, entity: EntityId, *, limit: int) -> list[ChunkId]:
         return [ChunkId(row["id"]) for row in self._driver.rows(cypher.CHUNKS_OF_ENTITY, tenant=tenant, entity=entity, limit=limit)]
@@ -257,7 +259,7 @@ class Neo4jGraph:
         if not asked:
             return []
         rows = self._driver.rows(cypher.NEIGHBORS, tenant=tenant, ids=asked, edges=EDGES_READ, limit=limit)
-        return [Neighbor(_entity(row["e"]), _relation(row["r"])) for row in rows]
+        return [Neighbor(_entity(row["e"]), _relation(row["r"])) for row in rows if _is_there(row["e"])]
 
     def path(self, tenant: TenantId, start: EntityId, end: EntityId, *, max_hops: int = 4) -> Subgraph | None:
         """Of several relations between two the heaviest is given."""
@@ -291,6 +293,11 @@ class Neo4jGraph:
     def cypher(self, tenant: TenantId, query: str, parameters: Mapping[str, Any]) -> CypherResult:
         """A query that somebody wrote, reading only; see localmind/neo4j/asking.py."""
         return ask(self._driver, tenant, query, parameters)
+
+
+def _is_there(values: Mapping[str, Any]) -> bool:
+    """What another transaction deleted after a statement had found it has no properties any more."""
+    return None not in (values["id"], values["name"], values["mentions"])
 
 
 def _entity(values: Mapping[str, Any]) -> Entity:

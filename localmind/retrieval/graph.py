@@ -18,7 +18,7 @@ PLAIN_WORD_WEIGHT = 0.1
 CHUNKS_READ = 20
 """Of the chunks near the query, those whose entities are read."""
 
-ENTITIES_READ = 60
+ENTITIES_READ = 40
 MENTIONS_EACH = 5
 """The entities whose other chunks are read, and how many of each: few, so that a search costs the same however large the graph is.
 More of either found no more (benchmarks/RETRIEVAL.md)."""

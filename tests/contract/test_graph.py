@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +17,7 @@ from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.tables import chunk, entity, evidence, mention, metadata, relation
 from localmind.errors import BadCursor
 from localmind.graph.likeness import block_of
-from localmind.graph.merging import Canonical
+from localmind.graph.merging import Canonical, entity_id
 from localmind.graph.naming import entity_key
 from localmind.graph.neo4j import Neo4jGraph
 from localmind.graph.port import ChunkExtraction, Graph
@@ -704,3 +705,23 @@ def test_of_an_entity_that_is_everywhere_only_so_many_mentions_are_sifted_for_a_
     monkeypatch.setattr("localmind.graph.sql.MENTIONS_SIFTED", 5)
     assert mentioning(store, "Common", each=3, where=of_memo) == set()
     assert mentioning(store, "Common", each=2) == {("Common", "c29", 30), ("Common", "c28", 29)}
+
+
+def test_what_is_deleted_while_it_is_read_is_told_whole_or_not_at_all(store: Store) -> None:
+    names = [f"Red Hat {n}" for n in range(300)]
+    ids = [entity_id(ACME, entity_key(name)) for name in names]
+    blocks = sorted({block_of(entity_key(name)) for name in names})
+    with ThreadPoolExecutor(1) as threads:
+
+        def write_and_delete() -> None:
+            for _ in range(40):
+                write(store, {"c1": says(*names)})
+                store.graph.delete(ACME, [ChunkId("c1")])
+
+        writing = threads.submit(write_and_delete)
+        while not writing.done():
+            alike = [each.entity for each in store.graph.alike(ACME, blocks, limit=500)]
+            told = store.graph.mentioned_in(ACME, [ChunkId("c1")]).entities.values()
+            for each in (*store.graph.get(ACME, ids), *store.graph.entities(ACME).items, *alike, *told):
+                assert (each.name in names, each.mentions) == (True, 1)
+        writing.result()
