@@ -267,6 +267,17 @@ def _delete(mind: LocalMind, size: int, rounds: int = 20) -> None:
     print(f"delete at {size} documents: {per['delete']:.1f} ms CPU, ingest {per['ingest']:.1f} ms: {per['delete'] / per['ingest']:.2f} x")
 
 
+def rest_after_start(process: psutil.Process, seconds: int = 3, most: int = 300) -> None:
+    """Until the process has done nothing for some seconds: at its start it looks whether themes and names are up to date."""
+    quiet = 0
+    for _ in range(most):
+        before = sum(process.cpu_times()[:2])
+        time.sleep(1)
+        quiet = quiet + 1 if sum(process.cpu_times()[:2]) - before < 0.05 else 0
+        if quiet == seconds:
+            return
+
+
 def measure_search(mind: LocalMind, rounds: int = 200) -> None:
     """Each mode and the bare parts in turns, on the same queries."""
     table = mind.store.vectors
@@ -279,12 +290,16 @@ def measure_search(mind: LocalMind, rounds: int = 200) -> None:
         took.setdefault(name, []).append(1000 * (time.perf_counter() - began))
         return result
 
-    for question in questions:
+    modes = tuple(Mode)
+    rest_after_start(psutil.Process())
+    for number, question in enumerate(questions):
         vector = timed("embed the query", lambda question=question: mind.embedder.embed_query(question))  # type: ignore[misc]
         timed("vectors alone", lambda vector=vector: table.search(PERSONAL, vector, limit=10))  # type: ignore[misc]
-    for mode in Mode:
-        for question in questions:  # asked by no mode before: the query's embedding is not in the cache
-            asked = f"{mode} {question}"
+        for mode in (
+            *modes[number % len(modes) :],
+            *modes[: number % len(modes)],
+        ):  # each as often the first to touch what a question needs
+            asked = f"{mode} {question}"  # asked by no mode before: the query's embedding is not in the cache
             timed(mode, lambda asked=asked, mode=mode: mind.search.search(PERSONAL, asked, mode=mode))  # type: ignore[misc]
     bare = [a + b for a, b in zip(took["embed the query"], took["vectors alone"], strict=True)]
     took["embed + vectors"] = bare
