@@ -44,7 +44,7 @@ def away(*, times: int):
 
 
 def test_a_cancel_in_mid_embedding_ends_the_job_within_two_seconds(desk):
-    accepted = upload(desk, manual(3000))
+    accepted = upload(desk, manual(1000))
     until(desk, accepted, "embed")
 
     began = time.monotonic()
