@@ -161,7 +161,7 @@ def changed_by(edit: str, *, seed: int, with_headings: bool, place: int, salt: i
 
 
 @functools.cache
-def unedited(seed: int, with_headings: bool) -> frozenset[ChunkId]:  # noqa: FBT001 - the cache's key
+def unedited(seed: int, with_headings: bool) -> frozenset[ChunkId]:
     return frozenset(one.id for one in chunks(joined(*manual(seed, paragraphs=300, with_headings=with_headings)), Words()))
 
 
