@@ -1,4 +1,4 @@
-"""What routes ask for: the open product, the tenant, ids of the right shape."""
+"""What routes ask for: the open product, ids of the right shape. Who asks is in access.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from apps.backend.service import Service
 from localmind.errors import NotFound
 from localmind.ids import is_id
-from localmind.model import PERSONAL, CommunityId, EntityId, JobId, SourceId, TenantId
+from localmind.model import CommunityId, EntityId, JobId, SourceId
 
 if TYPE_CHECKING:
     from localmind.wiring import LocalMind
@@ -28,10 +28,6 @@ async def _service(request: Request) -> Service:
 
 async def _mind(request: Request) -> LocalMind:
     return (await _service(request)).mind
-
-
-async def _tenant() -> TenantId:
-    return PERSONAL
 
 
 def _checked(value: str, what: str) -> str:
@@ -78,7 +74,6 @@ async def _conversation_id(conversation_id: Annotated[str, Path(description="The
 
 ServiceDep = Annotated[Service, Depends(_service)]
 Mind = Annotated[LocalMind, Depends(_mind)]
-Tenant = Annotated[TenantId, Depends(_tenant)]
 SourceIdPath = Annotated[SourceId, Depends(_source_id)]
 JobIdPath = Annotated[JobId, Depends(_job_id)]
 EntityIdPath = Annotated[EntityId, Depends(_entity_id)]
