@@ -7,12 +7,15 @@ APIRouter(dependencies=[OPEN])                  anybody, before or without a log
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from anyio import to_thread
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, FastAPI, Header, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 
 from apps.backend.security import is_same_origin
 from localmind.accounts.authentication import Credentials
@@ -23,19 +26,26 @@ from localmind.model import TenantId
 
 COOKIE = "localmind_session"
 BEARER = "bearer "
+NOTHING = "nothing"
 
 Dependency = TypeVar("Dependency", bound=Callable[..., Any])
 
 
-async def principal(request: Request) -> Principal:
-    """Raises Unauthenticated; Unavailable while the service starts."""
-    if not request.app.state.has_logins:
-        _require_near(request)
+async def recognise(connection: HTTPConnection) -> Principal:
+    """Who asks. Raises Unauthenticated; Unavailable while the service starts."""
+    if not connection.app.state.has_logins:
+        _require_near(connection)
         return OWNER_HERE
-    authentication = request.app.state.service.mind.accounts.authentication
-    credentials = credentials_of(request.headers, request.cookies.get(COOKIE))
-    known = authentication.known(credentials)
+    authentication = connection.app.state.service.mind.accounts.authentication
+    credentials = credentials_of(connection.headers, connection.cookies.get(COOKIE))
+    known: Principal | None = authentication.known(credentials)
     return known if known is not None else await to_thread.run_sync(authentication.authenticate, credentials)
+
+
+async def principal(request: Request) -> Principal:
+    """The gate knows already, where there is one."""
+    recognised: Principal | None = getattr(request.state, "principal", None)
+    return recognised if recognised is not None else await recognise(request)
 
 
 async def access(
@@ -61,9 +71,14 @@ def credentials_of(headers: Headers, cookie: str | None) -> Credentials:
     return Credentials(cookie=cookie if is_same_origin(headers) else None)
 
 
-def _require_near(request: Request) -> None:
+def address_of(request: Request) -> str:
+    """Where a request comes from, for counting; a Unix socket has no address."""
+    return request.client.host if request.client else "local"
+
+
+def _require_near(connection: HTTPConnection) -> None:
     """Without logins the service answers this machine alone, whatever address the server above us was told to bind."""
-    host = (request.scope.get("server") or ("", None))[0]
+    host = (connection.scope.get("server") or ("", None))[0]
     if _is_address(host) and not is_loopback(host):
         raise Unauthenticated(
             f"This service runs without logins, and answers only on loopback; it was reached at {host}.",
@@ -101,13 +116,38 @@ async def _open() -> None:
     """Anybody."""
 
 
+class Declared(NamedTuple):
+    """A route and what it says that it needs; None: it says nothing, which a test does not let pass."""
+
+    path: str
+    methods: frozenset[str]
+    needs: str | None
+    in_schema: bool
+
+
+def declared(app: FastAPI) -> Iterator[Declared]:
+    """Every route of the API."""
+    for found in iter_route_contexts(app.routes):
+        if isinstance(found.original_route, APIRoute):
+            yield Declared(str(found.path_format), frozenset(found.methods or ()), _needs(found.dependant), found.include_in_schema)
+
+
+def _needs(dependant: Dependant) -> str | None:
+    waiting, needs = [dependant], None
+    while waiting:
+        each = waiting.pop()
+        needs = getattr(each.call, "needs", needs)
+        waiting += each.dependencies
+    return needs
+
+
 def _declares(dependency: Dependency, needed: str) -> Dependency:
     """What a test reads to see that every route says whom it is for."""
     dependency.needs = needed  # type: ignore[attr-defined]
     return dependency
 
 
-OPEN = Depends(_declares(_open, "nothing"))
+OPEN = Depends(_declares(_open, NOTHING))
 Reader = Annotated[TenantId, Depends(_in_space(Role.VIEWER))]
 Editor = Annotated[TenantId, Depends(_in_space(Role.EDITOR))]
 Admin = Annotated[TenantId, Depends(_in_space(Role.ADMIN))]

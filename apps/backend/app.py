@@ -15,8 +15,23 @@ from starlette.middleware.cors import CORSMiddleware
 
 from apps.backend import bodies, docs, errors, front, processes
 from apps.backend.config import get_settings, version
+from apps.backend.gate import Gate
 from apps.backend.middleware import BodyLimit, RequestContext
-from apps.backend.routers import chat, conversations, graph, health, intake, jobs, maintenance, search, sources
+from apps.backend.routers import (
+    api_keys,
+    auth,
+    chat,
+    conversations,
+    graph,
+    health,
+    intake,
+    jobs,
+    maintenance,
+    search,
+    sources,
+    spaces,
+    tenants,
+)
 from apps.backend.security import OriginGuard, allowed
 from apps.backend.service import Service, State
 from localmind.accounts.mode import check_secrets, needs_login
@@ -31,7 +46,7 @@ log = structlog.get_logger("localmind.service")
 THREADS = 64
 """Plain routes run in these; a chat with a slow LLM holds one for its whole answer."""
 
-ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health)
+ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, tenants, spaces, api_keys)
 
 
 def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
@@ -81,6 +96,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(RequestContext),
         *([cors] if settings.cors_origins else []),
         Middleware(OriginGuard, allowed=allowed(settings)),
+        Middleware(Gate),
         Middleware(BodyLimit, limit_of=bodies.limits(settings.max_upload_bytes)),
     ]
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from localmind.accounts.model import ApiKey, ApiKeyId, Principal, Role, Scope, UserId, require
 from localmind.accounts.opaque import digest, new_api_key
+from localmind.catalog import cursors
 from localmind.errors import Conflict, Forbidden, NotFound
 from localmind.ids import random_id
-from localmind.model import TenantId
+from localmind.model import ListPage, TenantId
 
 if TYPE_CHECKING:
     from localmind.accounts.authentication import Authentication
@@ -69,10 +70,12 @@ class ApiKeys:
         )
         return self._add(principal.tenant, key)
 
-    def all(self, principal: Principal, *, after: str = "", limit: int) -> list[ApiKey]:
-        """One's own; for an administrator, the tenant's. The oldest first, by id."""
+    def all(self, principal: Principal, *, limit: int, cursor: str | None = None) -> ListPage[ApiKey]:
+        """One's own; for an administrator, the tenant's. The oldest first. Raises BadCursor."""
         user_id = None if principal.role.allows(Role.ADMIN) else self._user(principal)
-        return self._keys.all(principal.tenant, user_id=user_id, after=after, limit=limit)
+        after = "" if cursor is None else str(cursors.decode(cursor, str)[0])
+        found = self._keys.all(principal.tenant, user_id=user_id, after=after, limit=limit + 1)
+        return ListPage(tuple(found[:limit]), cursors.encode(found[limit - 1].id) if len(found) > limit else None)
 
     def get(self, principal: Principal, key_id: ApiKeyId) -> ApiKey:
         """Raises NotFound, also for another's key where who asks is no administrator."""

@@ -10,9 +10,10 @@ from localmind.accounts.emails import canonical
 from localmind.accounts.model import Account, Invitation, InvitationId, Member, Principal, Role, Tenant, UserId, require
 from localmind.accounts.opaque import INVITATION, digest, new_token
 from localmind.accounts.passwords import Passwords, check_password
+from localmind.catalog import cursors
 from localmind.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from localmind.ids import random_id
-from localmind.model import PERSONAL, TenantId
+from localmind.model import PERSONAL, ListPage, TenantId
 
 if TYPE_CHECKING:
     from localmind.accounts.authentication import Authentication
@@ -31,6 +32,19 @@ class Invited(NamedTuple):
     token: str
 
 
+class Accepted(NamedTuple):
+    account: Account
+    tenant: TenantId
+
+
+class Profile(NamedTuple):
+    """Who asks, to themselves. account: None where the service runs without logins."""
+
+    principal: Principal
+    account: Account | None
+    tenant: Tenant
+
+
 class Created(NamedTuple):
     user_id: UserId
     tenant: TenantId
@@ -45,6 +59,10 @@ class Members:
         self._passwords = passwords
         self._logins = logins
         self._authentication = authentication
+
+    def profile(self, principal: Principal) -> Profile:
+        account = None if principal.user_id is None else self._accounts.by_id(principal.user_id)
+        return Profile(principal, account, self.tenant(principal))
 
     # --- tenants
 
@@ -71,10 +89,12 @@ class Members:
 
     # --- members
 
-    def all(self, principal: Principal, *, after: str = "", limit: int) -> list[Member]:
-        """By address."""
+    def all(self, principal: Principal, *, limit: int, cursor: str | None = None) -> ListPage[Member]:
+        """By address. Raises BadCursor."""
         require(principal.role, Role.ADMIN)
-        return self._accounts.members(principal.tenant, after=after, limit=limit)
+        after = "" if cursor is None else str(cursors.decode(cursor, str)[0])
+        found = self._accounts.members(principal.tenant, after=after, limit=limit + 1)
+        return ListPage(tuple(found[:limit]), cursors.encode(found[limit - 1].email) if len(found) > limit else None)
 
     def get(self, principal: Principal, user_id: UserId) -> Member:
         require(principal.role, Role.ADMIN)
@@ -137,7 +157,7 @@ class Members:
         if not self._catalog.invitations.take(principal.tenant, invitation_id):
             raise NotFound(f"There is no invitation {invitation_id!r}.", hint="It may have been accepted.")
 
-    def accept(self, token: str, password: str, *, name: str = "", address: str) -> tuple[Account, TenantId]:
+    def accept(self, token: str, password: str, *, name: str = "", address: str) -> Accepted:
         """The member that the token's holder becomes. Who has an account gives its password; else this becomes the password.
 
         Raises Unauthenticated for a token or a password that does not hold, TooManyAttempts.
@@ -160,7 +180,7 @@ class Members:
                 self._accounts.add(account.id, email=email, name=account.name, password_hash=hashed)
             self._accounts.join(found.tenant, account.id, found.invitation.role)
         self._forget()
-        return account, found.tenant
+        return Accepted(account, found.tenant)
 
     # --- by whoever has the machine
 
