@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     password_memory_kib: int = Field(65536, ge=8, le=4194304, description="Memory that hashing a password takes (argon2id), in KiB.")
     password_rounds: int = Field(3, ge=1, le=100, description="Passes over that memory.")
     localmind_api_key: SecretStr = Field(SecretStr(""), description="API key that the command line sends.")
+    localmind_admin_password: SecretStr = Field(
+        SecretStr(""), description="Password that `localmind admin create-user` gives; unset: it asks for one."
+    )
     localmind_space: str = Field("", description="Id of the space that the command line works in; unset: the tenant's default space.")
 
     # --- servers (unset: embedded)
