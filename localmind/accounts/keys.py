@@ -48,6 +48,7 @@ class ApiKeys:
     ) -> NewApiKey:
         """days: until it expires; None: never. Raises Forbidden for a scope or a space that its maker may not have."""
         user_id = self._user(principal)
+        _require_hand(principal)
         for scope in scopes:
             require(principal.role, scope.role)
         if spaces is None:
@@ -86,6 +87,7 @@ class ApiKeys:
 
     def rotate(self, principal: Principal, key_id: ApiKeyId, *, overlap_hours: float) -> NewApiKey:
         """A key for the same, with a life as long; the old one holds for the overlap. Only for who the key acts for."""
+        _require_hand(principal)
         old = self.get(principal, key_id)
         if old.user_id != principal.user_id:
             raise Forbidden("Another's key can be deleted, not rotated: the new one would act in their name.")
@@ -103,6 +105,7 @@ class ApiKeys:
 
     def delete(self, principal: Principal, key_id: ApiKeyId) -> None:
         """It holds no more."""
+        _require_hand(principal)
         self._keys.delete(principal.tenant, self.get(principal, key_id).id)
         self._forget()
 
@@ -120,3 +123,9 @@ class ApiKeys:
     def _forget(self) -> None:
         if self._authentication is not None:
             self._authentication.forget()
+
+
+def _require_hand(principal: Principal) -> None:
+    """A key that leaked must not make itself another, nor take the others away; one for administration may."""
+    if principal.key_id is not None and Scope.ADMIN not in principal.scopes:
+        raise Forbidden("An API key manages keys only with the scope admin.", hint="Log in, or use such a key.")

@@ -99,7 +99,9 @@ class Logins:
         self._authentication.forget()
 
     def log_out_everywhere(self, principal: Principal) -> None:
-        """Ends every login of the person, in every tenant. API keys stay."""
+        """Ends every login of the person, in every tenant. API keys stay, and can't do this."""
+        if principal.key_id is not None:
+            raise Conflict("An API key ends no logins.", hint="Log in for that.")
         self._sessions.revoke_all(_person(principal))
         self._authentication.forget()
 

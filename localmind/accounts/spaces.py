@@ -23,6 +23,9 @@ DEFAULT_NAME = "Default"
 MOST_SPACES = 1000
 """Of one tenant."""
 
+LINGER_S = 3600
+"""A deleted space is looked through again for so long: a request that was let in before may still have put something in."""
+
 
 class Spaces:
     def __init__(self, catalog: Catalog, empty: Callable[[TenantId], None]) -> None:
@@ -105,7 +108,7 @@ class Spaces:
         """Removes what deleted spaces still hold. Run after a delete, and at start for what was cut off."""
         for tenant, space_id in self._table.deleted():
             self._empty(space_id)
-            self._table.drop(tenant, space_id)
+            self._table.drop(tenant, space_id, deleted_before_s=LINGER_S)
 
     # --- its members
 

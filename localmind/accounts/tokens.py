@@ -14,7 +14,7 @@ import jwt
 
 from localmind.accounts.mode import previous_secrets
 from localmind.accounts.model import Principal, Role, SessionId, UserId
-from localmind.errors import ConfigurationError, Unauthenticated
+from localmind.errors import ConfigurationError, MissingExtra, Unauthenticated
 from localmind.ids import is_id, random_id
 from localmind.model import TenantId
 from localmind.settings import Settings
@@ -117,9 +117,11 @@ def _secret_key(secret: str) -> Key:
 
 
 def _rsa_key(setting: str, path: str) -> Key:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{setting} needs the package cryptography.", hint="pip install 'localmind[servers]'") from error
     try:
         private = serialization.load_pem_private_key(Path(path).expanduser().read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:

@@ -56,9 +56,11 @@ class SpaceTable:
         with self._db.read() as connection:
             return [(TenantId(row.tenant), TenantId(row.id)) for row in connection.execute(query)]
 
-    def drop(self, tenant: TenantId, space_id: TenantId) -> None:
+    def drop(self, tenant: TenantId, space_id: TenantId, *, deleted_before_s: float) -> None:
+        """Forget a space that was deleted so long ago."""
+        long_ago = space.c.deleted_at < self._db.now() - deleted_before_s
         with self._db.write() as connection:
-            connection.execute(sa.delete(space).where(space.c.tenant == tenant, space.c.id == space_id))
+            connection.execute(sa.delete(space).where(space.c.tenant == tenant, space.c.id == space_id, long_ago))
 
     def members(self, tenant: TenantId, space_id: TenantId) -> list[SpaceMember]:
         """By address."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from localmind.accounts.authentication import REFRESH_S, Revocations
-from localmind.accounts.model import SessionId
+from localmind.accounts.authentication import REFRESH_S, Authentication, Credentials, Revocations
+from localmind.accounts.model import Principal, Role, SessionId
 from localmind.accounts.recent import MOST, RECENT_S, Recent
-from localmind.errors import StoreUnavailable
+from localmind.accounts.tokens import Claims
+from localmind.errors import StoreUnavailable, Unauthenticated
+from localmind.model import PERSONAL
 
 S1 = SessionId("s1")
 
@@ -70,6 +72,32 @@ def test_a_change_of_this_process_is_seen_at_once() -> None:
     revocations.forget()
     revocations.refresh()
     assert not revocations.holds(S1, 1)
+
+
+def test_a_token_that_is_remembered_is_looked_at_again_when_it_ends() -> None:
+    verified = []
+
+    class Tokens:
+        lasts_s = 900
+
+        def verify(self, token: str) -> Claims:
+            verified.append(token)
+            if len(verified) > 1:
+                raise Unauthenticated("expired")
+            return Claims(Principal(PERSONAL, None, Role.VIEWER, session_id=S1), 1, expires_at=1010.0)
+
+    class Sessions:
+        def changed_within(self, seconds: float) -> dict[SessionId, int]:
+            return {}
+
+    clock = Clock()
+    authentication = Authentication(Tokens(), Sessions(), None, now=clock)  # type: ignore[arg-type]
+    for _ in range(3):
+        assert authentication.authenticate(Credentials(token="a.b.c")).session_id == S1
+    assert len(verified) == 1
+    clock.now += 10
+    with pytest.raises(Unauthenticated):
+        authentication.authenticate(Credentials(token="a.b.c"))
 
 
 def test_what_was_looked_up_lasts_for_half_a_minute_and_does_not_pile_up() -> None:
