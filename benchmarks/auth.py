@@ -76,6 +76,7 @@ def compare(mind: LocalMind, here: str, there: str, rounds: int) -> None:
     key = mind.accounts.api_keys.make(ann, "benchmark", [Scope.READ]).text
     fill(mind, space.id)
     ways = {"access token": {"Authorization": f"Bearer {pair.access}"}, "API key": {"X-API-Key": key}}
+    settle()
     pick = random.Random(7)
     with httpx.Client(timeout=60) as http:
         for name, headers in ways.items():
@@ -121,6 +122,15 @@ def show(name: str, without: list[Cost], with_: list[Cost]) -> None:
             f" {100 * middle / base:+.1f}% [{100 * low / base:+.1f}, {100 * high / base:+.1f}]",
             flush=True,
         )
+
+
+def settle() -> None:
+    """Waits until what follows an ingest in the background, such as communities, is done."""
+    while True:
+        before = time.process_time()
+        time.sleep(2)
+        if time.process_time() - before < 0.1:
+            return
 
 
 def per_call(call: Callable[[], object], count: int = 2000) -> float:

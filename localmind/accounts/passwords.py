@@ -6,13 +6,15 @@ import base64
 import os
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from localmind.errors import InvalidInput
+from localmind.errors import InvalidInput, Unavailable
 
 MIN_CHARS, MOST_CHARS = 12, 256
 MIN_VARIETY = 5
@@ -25,6 +27,10 @@ class Verdict(NamedTuple):
     new_hash: str | None = None
 
 
+WAITING = 8
+"""Most logins that wait for a core, each. A flood of them must not take every thread that answers requests."""
+
+
 class Passwords:
     """As many hashes at once as there are cores: each takes memory_kib, and more at once are no faster."""
 
@@ -32,20 +38,33 @@ class Passwords:
         self._hasher = PasswordHash((Argon2Hasher(time_cost=rounds, memory_cost=memory_kib, parallelism=1),))
         salt, key = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
         self._nobodys = f"$argon2id$v=19$m={memory_kib},t={rounds},p=1${salt}${key}"
-        self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
+        cores = os.cpu_count() or 1
+        self._slots = threading.BoundedSemaphore(cores)
+        self._places = threading.BoundedSemaphore(cores * (1 + WAITING))
 
     def hash(self, password: str) -> str:
-        with self._slots:
+        """Raises Unavailable where too many wait."""
+        with self._turn():
             return self._hasher.hash(password)
 
     def verify(self, password: str, kept: str | None) -> Verdict:
-        """kept: None for an account that is not there; that takes as long as a wrong password."""
-        with self._slots:
+        """kept: None for an account that is not there; that takes as long as a wrong password. Raises Unavailable where too many wait."""
+        with self._turn():
             try:
                 is_right, new_hash = self._hasher.verify_and_update(password[: MOST_CHARS + 1], kept or self._nobodys)
             except UnknownHashError:
                 return Verdict(is_right=False)
         return Verdict(is_right and kept is not None, new_hash)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise Unavailable("Too many logins at this moment.", hint="Try again in some seconds.")
+        try:
+            with self._slots:
+                yield
+        finally:
+            self._places.release()
 
 
 def check_password(password: str, *, email: str) -> None:

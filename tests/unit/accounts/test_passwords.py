@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
+
 import pytest
 
 from localmind.accounts.emails import canonical
 from localmind.accounts.mode import check_secrets, needs_login
 from localmind.accounts.model import Principal, Role, Scope
 from localmind.accounts.opaque import new_api_key, prefix_of
-from localmind.accounts.passwords import Passwords, check_password
-from localmind.errors import ConfigurationError, InvalidInput
+from localmind.accounts.passwords import WAITING, Passwords, check_password
+from localmind.errors import ConfigurationError, InvalidInput, Unavailable
 from localmind.model import PERSONAL, TenantId
 from localmind.settings import Settings
 
@@ -38,6 +42,21 @@ def test_nobody_has_a_password_but_costs_as_much(passwords: Passwords) -> None:
 def test_a_hash_of_other_parameters_is_made_anew(passwords: Passwords) -> None:
     verdict = Passwords(memory_kib=16, rounds=1).verify(PASSWORD, passwords.hash(PASSWORD))
     assert verdict.is_right and verdict.new_hash is not None and "m=16," in verdict.new_hash
+
+
+def test_a_flood_of_logins_is_sent_away(passwords: Passwords) -> None:
+    cores = os.cpu_count() or 1
+    for _ in range(cores):
+        passwords._slots.acquire()  # every core is busy with a login
+    places = cores * (1 + WAITING)
+    with ThreadPoolExecutor(places + 3) as pool:
+        logins = [pool.submit(passwords.verify, PASSWORD, None) for _ in range(places + 3)]
+        sent_away = list(islice(as_completed(logins), 3))  # the others wait, so these are the first to end
+        for _ in range(cores):
+            passwords._slots.release()
+    assert all(isinstance(login.exception(), Unavailable) for login in sent_away)
+    assert sum(login.exception() is not None for login in logins) == 3
+    assert passwords.verify(PASSWORD, passwords.hash(PASSWORD)).is_right
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 257, "aaaaaaaaaaaaaaa", "ann@example.org", "tab\tin the middle"])
