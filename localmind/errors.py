@@ -6,6 +6,9 @@ LocalMindError
 │   ├── UnsupportedType
 │   └── BadCursor
 ├── NotFound
+├── Unauthenticated         who asks is not known: no credentials, or none that hold
+├── Forbidden               who asks may not do this: names the role that is needed
+├── TooManyAttempts         logins failed too often: says when to try again
 ├── Conflict                the state does not allow it (retry of a job that runs, data directory in use)
 │   └── DataDirInUse
 ├── ReadError               a file can't be read; a retry gives the same
@@ -64,6 +67,16 @@ class BadCursor(InvalidInput): ...
 
 
 class NotFound(LocalMindError): ...
+
+
+class Unauthenticated(LocalMindError): ...
+
+
+class Forbidden(LocalMindError): ...
+
+
+class TooManyAttempts(LocalMindError):
+    """data: retry_after_s."""
 
 
 class Conflict(LocalMindError): ...

@@ -23,14 +23,35 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True)
 
     # --- where it runs
-    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs a strong SECRET_KEY.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs logins and a strong SECRET_KEY.")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder of the embedded engines, files and caches.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
-    secret_key: SecretStr = Field(SecretStr(""), description="Key for tokens; random per data directory when unset.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="Origins that browsers may call from, separated by commas.")
     seed_guides: bool = Field(True, description="Put the product's own guides into an empty knowledge base at first start.")
     web: bool = Field(True, description="Serve the web page at /.")
+
+    # --- who may come in
+    auth: Literal["auto", "required"] = Field(
+        "auto", description="auto: no login while HOST is loopback, logins on any other address; required: logins everywhere."
+    )
+    secret_key: SecretStr = Field(SecretStr(""), description="Key for tokens, 32 random characters or more; needed where logins are.")
+    secret_key_previous: SecretStr = Field(
+        SecretStr(""), description="Earlier SECRET_KEYs, separated by commas: their tokens still hold while a new key takes over."
+    )
+    token_key_file: str = Field(
+        "", description="PEM file of an RSA private key that signs access tokens (RS256); unset: SECRET_KEY (HS256)."
+    )
+    token_key_file_previous: str = Field("", description="PEM file of the RSA key before: its tokens still hold.")
+    access_token_minutes: int = Field(15, ge=1, le=60, description="Time that an access token holds, in minutes.")
+    refresh_token_days: int = Field(30, ge=1, le=365, description="Time that a login lasts without a new password, in days.")
+    password_memory_kib: int = Field(65536, ge=8, le=4194304, description="Memory that hashing a password takes (argon2id), in KiB.")
+    password_rounds: int = Field(3, ge=1, le=100, description="Passes over that memory.")
+    localmind_api_key: SecretStr = Field(SecretStr(""), description="API key that the command line sends.")
+    localmind_admin_password: SecretStr = Field(
+        SecretStr(""), description="Password that `localmind admin create-user` gives; unset: it asks for one."
+    )
+    localmind_space: str = Field("", description="Id of the space that the command line works in; unset: the tenant's default space.")
 
     # --- servers (unset: embedded)
     database_url: SecretStr = Field(

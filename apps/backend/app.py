@@ -15,10 +15,26 @@ from starlette.middleware.cors import CORSMiddleware
 
 from apps.backend import bodies, docs, errors, front, processes
 from apps.backend.config import get_settings, version
+from apps.backend.gate import Gate
 from apps.backend.middleware import BodyLimit, RequestContext
-from apps.backend.routers import chat, conversations, graph, health, intake, jobs, maintenance, search, sources
-from apps.backend.security import OriginGuard, allowed, check_binding
+from apps.backend.routers import (
+    api_keys,
+    auth,
+    chat,
+    conversations,
+    graph,
+    health,
+    intake,
+    jobs,
+    maintenance,
+    search,
+    sources,
+    spaces,
+    tenants,
+)
+from apps.backend.security import OriginGuard, allowed
 from apps.backend.service import Service, State
+from localmind.accounts.mode import check_secrets, needs_login
 from localmind.operations import logs
 from localmind.settings import Settings
 
@@ -30,17 +46,17 @@ log = structlog.get_logger("localmind.service")
 THREADS = 64
 """Plain routes run in these; a chat with a slow LLM holds one for its whole answer."""
 
-ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health)
+ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, tenants, spaces, api_keys)
 
 
 def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
     """The app over a product that is opened and closed with it. Without `mind` it is composed from the settings, in the background.
 
     patient: it waits for servers that can't be reached yet.
-    Raises ConfigurationError where other machines could reach it and SECRET_KEY is weak.
+    Raises ConfigurationError where logins are needed and SECRET_KEY is weak.
     """
     settings = settings or (mind.settings if mind is not None else get_settings())
-    check_binding(settings)
+    check_secrets(settings)
     app = FastAPI(
         title="Local Mind",
         summary="Documents in, answers with page citations out.",
@@ -54,13 +70,15 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = Service(settings, mind, patient=patient)
+    app.state.has_logins = needs_login(settings)
     errors.install(app)
     docs.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
-    if settings.cypher_queries and settings.neo4j_uri:
+    if settings.cypher_queries and settings.neo4j_uri and not needs_login(settings):
         app.include_router(graph.cypher)
-    app.state.front = front.Front(app.router.default, enabled=_has_pages(settings))
+    notice = front.CLOSED if settings.web and needs_login(settings) else None
+    app.state.front = front.Front(app.router.default, enabled=_has_pages(settings), closed=notice)
     app.router.default = app.state.front  # the last resort: a mount at / would hide the API's own 405
     return app
 
@@ -78,13 +96,17 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(RequestContext),
         *([cors] if settings.cors_origins else []),
         Middleware(OriginGuard, allowed=allowed(settings)),
+        Middleware(Gate),
         Middleware(BodyLimit, limit_of=bodies.limits(settings.max_upload_bytes)),
     ]
 
 
 def _has_pages(settings: Settings) -> bool:
-    """A page's later calls have to meet the process that drew it, and several processes on one port take turns."""
-    return settings.web and not processes.is_one_of_several()
+    """A page's later calls have to meet the process that drew it, and several processes on one port take turns.
+
+    The page knows no logins: where they are needed it stays away.
+    """
+    return settings.web and not processes.is_one_of_several() and not needs_login(settings)
 
 
 @asynccontextmanager

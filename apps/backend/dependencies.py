@@ -1,4 +1,4 @@
-"""What routes ask for: the open product, the tenant, ids of the right shape."""
+"""What routes ask for: the open product, ids of the right shape. Who asks is in access.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Path, Query, Request
 
 from apps.backend.service import Service
+from localmind.accounts.model import ApiKeyId, InvitationId, UserId
 from localmind.errors import NotFound
 from localmind.ids import is_id
-from localmind.model import PERSONAL, CommunityId, EntityId, JobId, SourceId, TenantId
+from localmind.model import CommunityId, EntityId, JobId, SourceId, TenantId
 
 if TYPE_CHECKING:
     from localmind.wiring import LocalMind
@@ -28,10 +29,6 @@ async def _service(request: Request) -> Service:
 
 async def _mind(request: Request) -> LocalMind:
     return (await _service(request)).mind
-
-
-async def _tenant() -> TenantId:
-    return PERSONAL
 
 
 def _checked(value: str, what: str) -> str:
@@ -72,17 +69,41 @@ def entity_query(value: str) -> EntityId:
     return EntityId(_checked(value, "entity"))
 
 
+async def _tenant_id(tenant_id: Annotated[str, Path(description="The tenant's id.")]) -> TenantId:
+    return TenantId(_checked(tenant_id, "tenant"))
+
+
+async def _space_id(space_id: Annotated[str, Path(description="The space's id.")]) -> TenantId:
+    return TenantId(_checked(space_id, "space"))
+
+
+async def _user_id(user_id: Annotated[str, Path(description="The user's id.")]) -> UserId:
+    return UserId(_checked(user_id, "user"))
+
+
+async def _api_key_id(key_id: Annotated[str, Path(description="The key's id.")]) -> ApiKeyId:
+    return ApiKeyId(_checked(key_id, "API key"))
+
+
+async def _invitation_id(invitation_id: Annotated[str, Path(description="The invitation's id.")]) -> InvitationId:
+    return InvitationId(_checked(invitation_id, "invitation"))
+
+
 async def _conversation_id(conversation_id: Annotated[str, Path(description="The conversation's id.")]) -> str:
     return _checked(conversation_id, "conversation")
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
 Mind = Annotated[LocalMind, Depends(_mind)]
-Tenant = Annotated[TenantId, Depends(_tenant)]
 SourceIdPath = Annotated[SourceId, Depends(_source_id)]
 JobIdPath = Annotated[JobId, Depends(_job_id)]
 EntityIdPath = Annotated[EntityId, Depends(_entity_id)]
 CommunityIdPath = Annotated[CommunityId, Depends(_community_id)]
 ConversationIdPath = Annotated[str, Depends(_conversation_id)]
+TenantIdPath = Annotated[TenantId, Depends(_tenant_id)]
+SpaceIdPath = Annotated[TenantId, Depends(_space_id)]
+UserIdPath = Annotated[UserId, Depends(_user_id)]
+ApiKeyIdPath = Annotated[ApiKeyId, Depends(_api_key_id)]
+InvitationIdPath = Annotated[InvitationId, Depends(_invitation_id)]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most items of the page.")]
 Cursor = Annotated[str | None, Query(max_length=512, description="The `next_cursor` of the page before.")]

@@ -12,7 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from apps.backend.schemas.common import ProblemBody
+from apps.backend import access
+from apps.backend.schemas.common import ProblemBody, problems
 
 DESCRIPTION = """
 Documents in, answers with page citations out.
@@ -29,8 +30,16 @@ TAGS = [
     {"name": "conversations", "description": "Questions and answers that were kept."},
     {"name": "graph", "description": "Entities and relations."},
     {"name": "maintenance", "description": "Statistics, checks and repair."},
+    {"name": "accounts", "description": "Logins, tenants, people, spaces and API keys."},
     {"name": "health", "description": "For load balancers and monitoring."},
 ]
+
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or an API key."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+GUARDED = problems(_401="No credentials, or none that hold.", _403="It needs another role.", _404="No such thing, or no such space.")
 
 
 def install(app: FastAPI) -> None:
@@ -68,9 +77,21 @@ def _schema(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes, tags=app.openapi_tags
     )
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    schema["components"]["securitySchemes"] = SECURITY_SCHEMES
+    for route in access.declared(app):
+        if route.in_schema and route.needs != access.NOTHING:
+            for method in route.methods:
+                _guard(schema["paths"][route.path][method.lower()])
     body = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(body.pop("$defs", {}))
     schemas["ProblemBody"] = body
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own shape of a 422, which we never send
         schemas.pop(unused, None)
     return schema
+
+
+def _guard(call: dict[str, Any]) -> None:
+    """Says of a call that it needs credentials, and what it answers without."""
+    call["security"] = [{name: []} for name in SECURITY_SCHEMES]
+    for status in (401, 403, 404):
+        call["responses"].setdefault(str(status), GUARDED[status])

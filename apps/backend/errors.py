@@ -34,6 +34,9 @@ TABLE: Mapping[type[Exception], Kind] = {
     errors.BadCursor: Kind(400, "The cursor is not valid"),
     errors.InvalidInput: Kind(400, "The request can't be carried out as it is"),
     errors.NotFound: Kind(404, "Not found"),
+    errors.Unauthenticated: Kind(401, "Credentials are needed"),
+    errors.Forbidden: Kind(403, "Not allowed"),
+    errors.TooManyAttempts: Kind(429, "Too many attempts"),
     errors.DataDirInUse: Kind(503, "The data directory is in use"),
     errors.Conflict: Kind(409, "The state does not allow it"),
     errors.ReadError: Kind(400, "The file can't be read"),
@@ -83,6 +86,15 @@ def from_error(error: errors.LocalMindError) -> Problem:
     return Problem(error.error_type, kind.status, kind.title, str(error), fields)
 
 
+def headers_of(error: errors.LocalMindError) -> dict[str, str]:
+    """What the answer's header has to say too (RFC 9110: 401 names a scheme, 429 and 503 a time)."""
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="localmind"'}
+    if isinstance(error, errors.TooManyAttempts):
+        return {"Retry-After": str(error.data["retry_after_s"])}
+    return {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
+
+
 def from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
     """A request that doesn't fit its schema; lists the fields. What was sent is not repeated: it may be secret, or huge."""
     listed = [{"field": ".".join(map(str, entry["loc"])), "message": str(entry["msg"])} for entry in found]
@@ -124,8 +136,7 @@ def install(app: FastAPI) -> None:
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.LocalMindError)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else None
-    return from_error(error).response(request_id(request.scope), headers)
+    return from_error(error).response(request_id(request.scope), headers_of(error))
 
 
 async def _malformed(request: Request, error: Exception) -> Response:

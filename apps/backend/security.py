@@ -15,7 +15,6 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apps.backend import errors
-from localmind.errors import ConfigurationError
 from localmind.settings import Settings
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -23,8 +22,6 @@ PROBES = frozenset({"/health", "/livez", "/readyz", "/metrics"})
 """Asked by load balancers and Prometheus under any name; they tell nothing of the content."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-MIN_SECRET_CHARS = 32
-WEAK_SECRETS = ("secret", "changeme", "change-me", "change_me", "password", "localmind", "default", "example")
 
 
 class OriginGuard:
@@ -64,6 +61,14 @@ class OriginGuard:
         return origin in self.allowed.origins or urlsplit(origin).netloc == host
 
 
+def is_same_origin(headers: Headers) -> bool:
+    """Whether a browser would say that the request comes from one of our own pages, or from no page at all."""
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return False
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+
+
 def _forbidden(error_type: str, detail: str) -> errors.Problem:
     return errors.Problem(error_type, 403, "Forbidden", detail)
 
@@ -99,25 +104,3 @@ def allowed(settings: Settings) -> Allowed:
     if wildcard:
         named |= {socket.gethostname().lower()}
     return Allowed(frozenset(LOOPBACK_NAMES | named), wildcard, frozenset(settings.cors_origins))
-
-
-def check_binding(settings: Settings) -> None:
-    """Raises ConfigurationError where the service would be reachable from elsewhere without a strong SECRET_KEY."""
-    if is_loopback(settings.host):
-        return
-    secret = settings.secret_key.get_secret_value()
-    weak = len(secret) < MIN_SECRET_CHARS or len(set(secret)) < 8 or any(word in secret.lower() for word in WEAK_SECRETS)
-    if weak:
-        raise ConfigurationError(
-            f"HOST={settings.host} makes the service reachable from other machines, and SECRET_KEY is {'weak' if secret else 'not set'}.",
-            hint="Set SECRET_KEY to 32 random characters or more (`openssl rand -hex 32`), or leave HOST at 127.0.0.1.",
-        )
-
-
-def is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

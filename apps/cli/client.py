@@ -92,7 +92,7 @@ def connect(settings: Settings) -> Iterator[Api]:
     """To the service that has the data directory open; without one, to the product opened here for as long as this lasts."""
     running = find(settings)
     if running is not None:
-        with httpx.Client(base_url=running.url, timeout=_timeout(), trust_env=False) as http:
+        with httpx.Client(base_url=running.url, headers=_headers(settings), timeout=_timeout(), trust_env=False) as http:
             _wait_until_ready(http)
             yield Api(http)
         return
@@ -128,7 +128,9 @@ def _own_service(settings: Settings) -> Iterator[httpx.Client]:
 
     from apps.backend.app import create_app
 
-    quiet = settings.model_copy(update={"web": False, "host": "127.0.0.1", "log_level": "ERROR"})
+    # Whoever can open the catalog need not log in to it, but an API key says whose documents these are.
+    auth = "required" if settings.localmind_api_key.get_secret_value() else "auto"
+    quiet = settings.model_copy(update={"web": False, "host": "127.0.0.1", "log_level": "ERROR", "auth": auth})
     app = create_app(quiet, patient=False)
     with tempfile.TemporaryDirectory(prefix="localmind-") as folder:  # for its owner alone, so the socket is
         socket = str(Path(folder) / "api.sock")
@@ -137,7 +139,8 @@ def _own_service(settings: Settings) -> Iterator[httpx.Client]:
         thread.start()
         try:
             _wait_until_open(app.state.service, server, thread, settings)
-            with httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://localhost", timeout=_timeout()) as http:
+            transport = httpx.HTTPTransport(uds=socket)
+            with httpx.Client(transport=transport, base_url="http://localhost", headers=_headers(settings), timeout=_timeout()) as http:
                 yield http
         finally:
             server.should_exit = True
@@ -157,6 +160,12 @@ def _wait_until_open(service: Any, server: Any, thread: threading.Thread, settin
         raise service.error
     if service.error is not None:  # its traceback is in the log above
         raise Unavailable(f"The product can't be opened: {service.error}.", hint="`localmind doctor` looks for the cause.")
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    """Who asks, and in which space, where the settings say."""
+    key, space = settings.localmind_api_key.get_secret_value(), settings.localmind_space
+    return ({"Authorization": f"Bearer {key}"} if key else {}) | ({"X-Space": space} if space else {})
 
 
 def _timeout() -> httpx.Timeout:

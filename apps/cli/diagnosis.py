@@ -24,10 +24,10 @@ def examine() -> list[dict[str, Any]]:
 
 
 def _binding(settings: Settings) -> Check:
-    from apps.backend.security import check_binding, is_loopback
+    from localmind.accounts.mode import check_secrets, is_loopback
 
     try:
-        check_binding(settings)
+        check_secrets(settings)
     except ConfigurationError as error:
         return Check("address", False, error.message, error.hint)
     reach = "this machine only" if is_loopback(settings.host) else "other machines too"

@@ -193,6 +193,11 @@ def print_moved(report: Mapping[str, Any]) -> None:
     stdout().print(f"Moved and compared: {', '.join(f'{count} {name}' for name, count in report['counts'].items() if count)}.")
 
 
+def print_user(email: str, role: str, tenant: str, *, is_new: bool) -> None:
+    how = "A new account" if is_new else "The account was there, and has the new password"
+    print(f"{email} is {role} of the tenant {tenant}. {how}.")
+
+
 def print_warning(text: str) -> None:
     stderr().print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=True)
 

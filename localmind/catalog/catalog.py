@@ -8,12 +8,18 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from localmind.catalog.accounts import AccountTable
+from localmind.catalog.api_keys import ApiKeyTable
+from localmind.catalog.attempts import AttemptTable
 from localmind.catalog.chunks import Chunks
 from localmind.catalog.communities import CommunityTable
 from localmind.catalog.database import Database
 from localmind.catalog.extractions import ExtractionTable
+from localmind.catalog.invitations import InvitationTable
 from localmind.catalog.jobs import Claim, JobTable
+from localmind.catalog.sessions import SessionTable
 from localmind.catalog.sources import SourceTable
+from localmind.catalog.spaces import SpaceTable
 from localmind.catalog.spending import SpendingTable
 from localmind.catalog.tables import setting
 from localmind.catalog.workers import WorkerTable
@@ -30,6 +36,12 @@ class Catalog:
         self.spending = SpendingTable(database)
         self.extractions = ExtractionTable(database)
         self.communities = CommunityTable(database)
+        self.accounts = AccountTable(database)
+        self.sessions = SessionTable(database)
+        self.attempts = AttemptTable(database)
+        self.invitations = InvitationTable(database)
+        self.spaces = SpaceTable(database)
+        self.api_keys = ApiKeyTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
         """Jobs as JobTable.claim gives them, each with its revision."""

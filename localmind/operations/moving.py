@@ -17,6 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from localmind.catalog import tables
+from localmind.catalog.account_tables import ACCOUNT_TABLES
 from localmind.catalog.catalog import Catalog
 from localmind.catalog.chunks import batched
 from localmind.catalog.database import Database
@@ -45,6 +46,7 @@ TABLES = (
     tables.job,
     tables.conversation,
     tables.message,
+    *ACCOUNT_TABLES,
     tables.setting,
 )
 """What is copied. The graph's tables are not: the target's graph is written through its port."""

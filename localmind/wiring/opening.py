@@ -54,6 +54,8 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
         stack.callback(mind.pipeline.close)
         mind.keeper.start(mind.catalog.sources.tenants())
         stack.callback(mind.keeper.close)
+    if mind.role is not Role.WORKER:
+        mind.accounts.spaces.finish()  # what a kill cut off
     if not mind.catalog.database.is_sqlite:  # where others can't tell by the data directory's lock
         works = mind.role is not Role.DOOR
         presence = Presence(

@@ -16,6 +16,7 @@ from localmind.wiring.opening import open_product
 from localmind.wiring.roles import Role, check, role_of, value_of
 
 if TYPE_CHECKING:
+    from localmind.accounts.accounts import Accounts
     from localmind.catalog.catalog import Catalog
     from localmind.chat.conversations import Conversations
     from localmind.chat.service import Chat
@@ -51,6 +52,7 @@ class LocalMind:
     role: Role
     engines: Engines
     catalog: Catalog
+    accounts: Accounts
     store: Store
     sources: Sources
     jobs: Jobs
@@ -88,10 +90,13 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
 
     role: without one, that of a process that answers requests. wake: called by a door after it committed work; must not block.
     """
+    from localmind.accounts.accounts import build_accounts
+    from localmind.accounts.mode import needs_login
     from localmind.chat.conversations import Conversations
     from localmind.chat.service import Chat
     from localmind.extraction.keyphrase import KeyphraseExtractor
     from localmind.ingest.accept import Accept
+    from localmind.ingest.emptying import empty
     from localmind.ingest.events import Changes
     from localmind.ingest.extractions import Extractions
     from localmind.ingest.jobs import Jobs
@@ -131,13 +136,20 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     )
     communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline, budget)
     conversations = Conversations(catalog.database)
+    sources = Sources(store, accept, wake=wake, has_llm=llm is not None)
     return LocalMind(
         settings=settings,
         role=role,
         engines=engines,
         catalog=catalog,
+        accounts=build_accounts(
+            settings,
+            catalog,
+            empty=partial(empty, sources=sources, conversations=conversations),
+            with_logins=needs_login(settings) and role is not Role.WORKER,
+        ),
         store=store,
-        sources=Sources(store, accept, wake=wake, has_llm=llm is not None),
+        sources=sources,
         jobs=Jobs(catalog, changes, wake),
         budget=budget,
         search=search,

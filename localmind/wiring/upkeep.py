@@ -11,11 +11,13 @@ from localmind.errors import ConfigurationError, Conflict
 from localmind.operations.probes import WORKER_SILENT_S
 from localmind.settings import Settings
 from localmind.wiring.data_dir import lock_data_dir, make_folder
-from localmind.wiring.engines import build_engines
+from localmind.wiring.engines import build_database, build_engines
 from localmind.wiring.models import build_embedder, build_llm, build_refiner
 from localmind.wiring.roles import SERVERS, check_servers, is_set
 
 if TYPE_CHECKING:
+    from localmind.accounts.members import Created
+    from localmind.accounts.model import Role
     from localmind.embedding.port import Embedder
     from localmind.ingest.store import Store
     from localmind.operations.estimate import Estimate
@@ -88,6 +90,25 @@ def estimate(settings: Settings, paths: Sequence[Path], *, report: Callable[[int
         )
     finally:
         readers.close()
+
+
+def create_user(settings: Settings, email: str, password: str, role: Role, *, tenant: str, name: str = "") -> Created:
+    """An account in the catalog, while a service runs or not. Raises InvalidInput for an address or a password that will not do."""
+    from localmind.accounts.members import Members
+    from localmind.accounts.passwords import Passwords
+    from localmind.catalog.catalog import Catalog
+    from localmind.catalog.migrate import migrate
+
+    check_servers(settings)
+    make_folder(settings.data_dir)
+    database = build_database(settings)
+    try:
+        migrate(database)
+        passwords = Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
+        members = Members(Catalog(database), passwords, logins=None, authentication=None)
+        return members.create_user(email, password, role, tenant=tenant, name=name)
+    finally:
+        database.close()
 
 
 def _settings_of(settings: Settings, place: Path | None) -> Settings:

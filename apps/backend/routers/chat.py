@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse
 
-from apps.backend.dependencies import Mind, Tenant
+from apps.backend.access import Reader
+from apps.backend.dependencies import Mind
 from apps.backend.events import STREAM, Events, event, respond
 from apps.backend.schemas.common import problems
 from apps.backend.schemas.search import ChatIn, ChatOut, CitationOut, CitationsEvent, TokenEvent
@@ -18,13 +19,13 @@ router = APIRouter(prefix="/api/v1/chat", tags=["chat"])
 
 
 @router.post("", responses=problems(_404="No such conversation."))
-def chat(mind: Mind, tenant: Tenant, body: ChatIn) -> ChatOut:
+def chat(mind: Mind, tenant: Reader, body: ChatIn) -> ChatOut:
     """Answer from the sources. Without `conversation_id` a new conversation begins."""
     return ChatOut.of(mind.chat.answer(tenant, body.message, **_options(body)))
 
 
 @router.post("/stream", response_class=EventSourceResponse, responses={**problems(_404="No such conversation."), **STREAM})
-async def chat_stream(mind: Mind, tenant: Tenant, body: ChatIn, request: Request) -> EventSourceResponse:
+async def chat_stream(mind: Mind, tenant: Reader, body: ChatIn, request: Request) -> EventSourceResponse:
     """The same as events: `token` {text}, once `citations` {citations}, then `done` with the whole answer, or `error` with a problem."""
     return await respond(request, lambda: _events(mind, tenant, body))
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from apps.backend.dependencies import CommunityIdPath, Cursor, EntityIdPath, Limit, Mind, Tenant, community_query, entity_query
+from apps.backend.access import Admin, Editor, Reader
+from apps.backend.dependencies import CommunityIdPath, Cursor, EntityIdPath, Limit, Mind, community_query, entity_query
 from apps.backend.schemas.common import Clean, Page, problems
 from apps.backend.schemas.graph import (
     AliasOut,
@@ -33,7 +34,8 @@ from localmind.model import Entity, EntityId, TenantId
 router = APIRouter(prefix="/api/v1/graph", tags=["graph"])
 
 cypher = APIRouter(prefix="/api/v1/graph", tags=["graph"])
-"""Put up only where CYPHER_QUERIES is true and NEO4J_URI is set; see localmind/neo4j/asking.py for why one tenant is all it can serve."""
+"""Put up only where CYPHER_QUERIES is true, NEO4J_URI is set and nobody logs in: one tenant is all that it can serve, as
+localmind/neo4j/asking.py says."""
 
 MISSING = problems(_404="No such entity.")
 
@@ -41,7 +43,7 @@ MISSING = problems(_404="No such entity.")
 @router.get("/entities", responses=problems())
 def list_entities(
     mind: Mind,
-    tenant: Tenant,
+    tenant: Reader,
     q: Annotated[Clean, Query(max_length=200, description="Part of a name, aliases too; case and accents are ignored.")] = "",
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -52,13 +54,13 @@ def list_entities(
 
 
 @router.get("/entities/{entity_id}", responses=MISSING)
-def get_entity(mind: Mind, tenant: Tenant, entity_id: EntityIdPath) -> EntityDetail:
+def get_entity(mind: Mind, tenant: Reader, entity_id: EntityIdPath) -> EntityDetail:
     """One entity, with its other names and what documents say of it."""
     return _detail(mind, tenant, _entity(mind, tenant, entity_id))
 
 
 @router.post("/entities/merge", responses=problems(_400="Not entities that can be merged.", _404="No such entity."))
-def merge_entities(mind: Mind, tenant: Tenant, asked: MergeIn) -> EntitiesOut:
+def merge_entities(mind: Mind, tenant: Editor, asked: MergeIn) -> EntitiesOut:
     """Make several entities one, now and for documents to come; a split undoes it."""
     into = None if asked.into is None else EntityId(asked.into)
     done = mind.resolution.merge(tenant, [EntityId(one) for one in asked.ids], into=into)
@@ -66,14 +68,14 @@ def merge_entities(mind: Mind, tenant: Tenant, asked: MergeIn) -> EntitiesOut:
 
 
 @router.post("/entities/split", responses=problems(_400="Not names of the entity that can leave it.", _404="No such entity."))
-def split_entity(mind: Mind, tenant: Tenant, asked: SplitIn) -> EntitiesOut:
+def split_entity(mind: Mind, tenant: Editor, asked: SplitIn) -> EntitiesOut:
     """Make names of an entity entities of their own again, as they were before; they are never merged by themselves again."""
     done = mind.resolution.split(tenant, EntityId(asked.id), asked.names)
     return EntitiesOut(items=[_detail(mind, tenant, one) for one in done.entities], pending=done.left)
 
 
 @router.get("/entities/{entity_id}/neighbors", responses=MISSING)
-def get_neighbors(mind: Mind, tenant: Tenant, entity_id: EntityIdPath, limit: Limit = 50) -> Neighbors:
+def get_neighbors(mind: Mind, tenant: Reader, entity_id: EntityIdPath, limit: Limit = 50) -> Neighbors:
     """What it is related to, heaviest relation first."""
     _entity(mind, tenant, entity_id)
     found = mind.graph.neighbors(tenant, [entity_id], limit=limit)
@@ -81,7 +83,7 @@ def get_neighbors(mind: Mind, tenant: Tenant, entity_id: EntityIdPath, limit: Li
 
 
 @router.get("/entities/{entity_id}/mentions", responses=MISSING)
-def get_mentions(mind: Mind, tenant: Tenant, entity_id: EntityIdPath, limit: Limit = 50) -> Mentions:
+def get_mentions(mind: Mind, tenant: Reader, entity_id: EntityIdPath, limit: Limit = 50) -> Mentions:
     """Its evidence: where in which sources it is named, strongest first."""
     found = mind.mentions.of(tenant, _entity(mind, tenant, entity_id), limit=limit)
     return Mentions(items=[MentionOut.model_validate(one) for one in found])
@@ -90,7 +92,7 @@ def get_mentions(mind: Mind, tenant: Tenant, entity_id: EntityIdPath, limit: Lim
 @router.get("/path", responses=problems(_404="No such entity, or no path."))
 def get_path(
     mind: Mind,
-    tenant: Tenant,
+    tenant: Reader,
     source: Annotated[str, Query(description="Id of the entity at one end.")],
     target: Annotated[str, Query(description="Id of the entity at the other.")],
     max_hops: Annotated[int, Query(ge=1, le=6)] = 4,
@@ -108,7 +110,7 @@ def get_path(
 @router.get("/subgraph", responses=problems(_404="No such entity."))
 def get_subgraph(
     mind: Mind,
-    tenant: Tenant,
+    tenant: Reader,
     center: Annotated[str | None, Query(description="Id of the entity in the middle; without it, the most mentioned ones.")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="Most entities.")] = 100,
 ) -> SubgraphOut:
@@ -120,7 +122,7 @@ def get_subgraph(
 @router.get("/communities", responses=problems())
 def list_communities(
     mind: Mind,
-    tenant: Tenant,
+    tenant: Reader,
     level: Annotated[int | None, Query(ge=0, le=9, description="Only of this level; 0 is the coarsest.")] = None,
     parent: Annotated[str | None, Query(description="Only those that lie in this one.")] = None,
     limit: Limit = 50,
@@ -133,13 +135,13 @@ def list_communities(
 
 
 @router.get("/communities/{community_id}", responses=problems(_404="No such community."))
-def get_community(mind: Mind, tenant: Tenant, community_id: CommunityIdPath) -> CommunityOut:
+def get_community(mind: Mind, tenant: Reader, community_id: CommunityIdPath) -> CommunityOut:
     """One theme."""
     return CommunityOut.model_validate(mind.catalog.communities.get(tenant, community_id))
 
 
 @cypher.post("/cypher", responses=problems(_400="A query that is wrong, would change something, or takes too long."))
-def run_cypher(mind: Mind, tenant: Tenant, asked: CypherIn) -> CypherOut:
+def run_cypher(mind: Mind, tenant: Admin, asked: CypherIn) -> CypherOut:
     """The rows of a Cypher query that only reads, 1,000 at most. `$tenant` is bound."""
     graph = mind.graph
     if not isinstance(graph, SpeaksCypher):

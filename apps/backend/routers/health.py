@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from apps.backend import config
+from apps.backend.access import OPEN
 from apps.backend.dependencies import ServiceDep
 from apps.backend.schemas.common import problems
 from apps.backend.schemas.operations import Alive, HealthOut, Ready
@@ -14,7 +15,7 @@ from localmind.errors import Unavailable
 from localmind.model import PERSONAL, JobStatus
 from localmind.operations import metrics, shared_metrics
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[OPEN])
 
 
 @router.get("/livez")

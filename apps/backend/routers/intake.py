@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, UploadFile
 
+from apps.backend.access import Editor
 from apps.backend.bodies import Replacement, bulk_texts, replacement
-from apps.backend.dependencies import Mind, SourceIdPath, Tenant
+from apps.backend.dependencies import Mind, SourceIdPath
 from apps.backend.schemas.common import Tag, problems
 from apps.backend.schemas.sources import AcceptedList, AcceptedOut, ReingestIn, TextIn, TextReplacement, Uri, UrlIn
 from localmind.errors import InvalidInput
@@ -45,7 +46,7 @@ REPLACEMENT_BODY: dict[str, Any] = {
 @router.post("/upload", status_code=202, responses=REFUSED)
 def upload(
     mind: Mind,
-    tenant: Tenant,
+    tenant: Editor,
     file: Annotated[list[UploadFile], File(description="One file or more; all together at most MAX_UPLOAD_MB.")],
     tags: Annotated[list[Tag] | None, Form(max_length=50, description="Given once a tag.")] = None,
     uri: Annotated[Uri | None, Form()] = None,
@@ -59,25 +60,25 @@ def upload(
 
 
 @router.post("/text", status_code=202, responses=REFUSED)
-def add_text(mind: Mind, tenant: Tenant, body: TextIn) -> AcceptedOut:
+def add_text(mind: Mind, tenant: Editor, body: TextIn) -> AcceptedOut:
     """Put a text in; Markdown headings are understood."""
     return AcceptedOut.of(mind.sources.add_texts(tenant, [new_text(body)])[0])
 
 
 @router.post("/bulk", status_code=202, responses=REFUSED, openapi_extra=BULK_BODY)
-def add_bulk(mind: Mind, tenant: Tenant, texts: Annotated[list[TextIn], Depends(bulk_texts)]) -> AcceptedList:
+def add_bulk(mind: Mind, tenant: Editor, texts: Annotated[list[TextIn], Depends(bulk_texts)]) -> AcceptedList:
     """Put many texts in, all or none."""
     return AcceptedList.of(mind.sources.add_texts(tenant, [new_text(text) for text in texts], bulk=True))
 
 
 @router.post("/url", status_code=202, responses=REFUSED)
-def add_url(mind: Mind, tenant: Tenant, body: UrlIn) -> AcceptedOut:
+def add_url(mind: Mind, tenant: Editor, body: UrlIn) -> AcceptedOut:
     """Fetch a page or file and put it in. The same URL again is a new version."""
     return AcceptedOut.of(mind.sources.add_url(tenant, str(body.url), tags=body.tags))
 
 
 @router.put("/{source_id}", status_code=202, responses={**REFUSED, **problems(_404="No such source.")}, openapi_extra=REPLACEMENT_BODY)
-def replace(mind: Mind, tenant: Tenant, source_id: SourceIdPath, new: Annotated[Replacement, Depends(replacement)]) -> AcceptedOut:
+def replace(mind: Mind, tenant: Editor, source_id: SourceIdPath, new: Annotated[Replacement, Depends(replacement)]) -> AcceptedOut:
     """A new version, from a file or a text. The old one answers until the new one is ready."""
     if isinstance(new, TextReplacement):
         return AcceptedOut.of(mind.sources.replace_text(tenant, source_id, text=new.text, title=new.title))
@@ -85,13 +86,13 @@ def replace(mind: Mind, tenant: Tenant, source_id: SourceIdPath, new: Annotated[
 
 
 @router.delete("/{source_id}", status_code=202, responses=problems(_404="No such source."))
-def delete(mind: Mind, tenant: Tenant, source_id: SourceIdPath) -> AcceptedOut:
+def delete(mind: Mind, tenant: Editor, source_id: SourceIdPath) -> AcceptedOut:
     """Hide a source at once and remove it from every store."""
     return AcceptedOut.of(mind.sources.delete(tenant, source_id))
 
 
 @router.post("/reingest", status_code=202, responses=problems(_400="`missing` is not true.", _503="No LLM is set."))
-def reingest_missing(mind: Mind, tenant: Tenant, body: ReingestIn) -> AcceptedList:
+def reingest_missing(mind: Mind, tenant: Editor, body: ReingestIn) -> AcceptedList:
     """With `missing`: ask the LLM about every chunk that has nothing of its, as after an outage or a budget; at most 10,000 sources."""
     if not body.missing:
         raise InvalidInput("All sources can't be read anew at once.", hint='Name one, or send {"missing": true}.')
@@ -104,7 +105,7 @@ def reingest_missing(mind: Mind, tenant: Tenant, body: ReingestIn) -> AcceptedLi
     responses=problems(_404="No such source.", _409="It is being ingested.", _503="No LLM is set."),
     openapi_extra={"requestBody": {"content": {"application/json": {"example": {"missing": True}}}}},
 )
-def reingest(mind: Mind, tenant: Tenant, source_id: SourceIdPath, body: ReingestIn | None = None) -> AcceptedOut:
+def reingest(mind: Mind, tenant: Editor, source_id: SourceIdPath, body: ReingestIn | None = None) -> AcceptedOut:
     """Read it anew, as after an update of the readers; or, with `missing`, only ask the LLM about what has nothing of its."""
     if body is not None and body.missing:
         return AcceptedOut.of(mind.sources.extract_missing(tenant, source_id)[0])

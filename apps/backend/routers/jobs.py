@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from sse_starlette import EventSourceResponse
 
-from apps.backend.dependencies import Cursor, JobIdPath, Limit, Mind, Tenant, source_filter
+from apps.backend.access import Editor, Reader
+from apps.backend.dependencies import Cursor, JobIdPath, Limit, Mind, source_filter
 from apps.backend.events import STREAM, Events, event, respond
 from apps.backend.schemas.common import Page, problems
 from apps.backend.schemas.jobs import JobOut
@@ -22,7 +23,7 @@ WATCH_S = 5.0
 @router.get("", responses=problems())
 def list_jobs(
     mind: Mind,
-    tenant: Tenant,
+    tenant: Reader,
     status: JobStatus | None = None,
     source_id: Annotated[str | None, Query(description="Only jobs of this source.")] = None,
     limit: Limit = 50,
@@ -34,25 +35,25 @@ def list_jobs(
 
 
 @router.get("/{job_id}", responses=problems(_404="No such job."))
-def get_job(mind: Mind, tenant: Tenant, job_id: JobIdPath) -> JobOut:
+def get_job(mind: Mind, tenant: Reader, job_id: JobIdPath) -> JobOut:
     """One job."""
     return JobOut.of(mind.jobs.get(tenant, job_id))
 
 
 @router.get("/{job_id}/events", response_class=EventSourceResponse, responses={**problems(_404="No such job."), **STREAM})
-async def watch_job(mind: Mind, tenant: Tenant, job_id: JobIdPath, request: Request) -> EventSourceResponse:
+async def watch_job(mind: Mind, tenant: Reader, job_id: JobIdPath, request: Request) -> EventSourceResponse:
     """The job now and at each change, as events `job`; the stream ends with the job."""
     return await respond(request, lambda: _watch(mind, tenant, job_id))
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=problems(_404="No such job.", _409="It has ended already."))
-def cancel_job(mind: Mind, tenant: Tenant, job_id: JobIdPath) -> JobOut:
+def cancel_job(mind: Mind, tenant: Editor, job_id: JobIdPath) -> JobOut:
     """Ask a job to stop; what it wrote is taken back."""
     return JobOut.of(mind.jobs.cancel(tenant, job_id))
 
 
 @router.post("/{job_id}/retry", status_code=202, responses=problems(_404="No such job.", _409="It has not failed."))
-def retry_job(mind: Mind, tenant: Tenant, job_id: JobIdPath) -> JobOut:
+def retry_job(mind: Mind, tenant: Editor, job_id: JobIdPath) -> JobOut:
     """Queue a failed or cancelled job again."""
     return JobOut.of(mind.jobs.retry(tenant, job_id))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from apps.backend.dependencies import Mind, ServiceDep, Tenant
+from apps.backend.access import Operator, Reader
+from apps.backend.dependencies import Mind, ServiceDep
 from apps.backend.schemas.common import problems
 from apps.backend.schemas.operations import CheckOut, DoctorOut, RebuildOut, ReconcileIn, ReconcileOut, StatsOut, UsageOut
 from apps.backend.service import State
@@ -13,31 +14,31 @@ router = APIRouter(prefix="/api/v1", tags=["maintenance"])
 
 
 @router.get("/stats", responses=problems())
-def stats(mind: Mind, tenant: Tenant) -> StatsOut:
+def stats(mind: Mind, tenant: Reader) -> StatsOut:
     """What is in the stores, and how much room it takes."""
     return StatsOut.model_validate(mind.maintenance.stats(tenant))
 
 
 @router.get("/usage", responses=problems())
-def usage(mind: Mind, tenant: Tenant) -> UsageOut:
+def usage(mind: Mind, tenant: Reader) -> UsageOut:
     """What the LLM cost for documents in this period, and what it may."""
     return UsageOut.of(mind.budget.account(tenant))
 
 
 @router.post("/maintenance/reconcile", responses=problems())
-def reconcile(mind: Mind, body: ReconcileIn) -> ReconcileOut:
+def reconcile(mind: Mind, _: Operator, body: ReconcileIn) -> ReconcileOut:
     """Compare catalog, files, vectors and graph, and put right what differs, unless `check`."""
     return ReconcileOut.model_validate(mind.maintenance.reconcile(fix=not body.check))
 
 
 @router.post("/maintenance/rebuild", responses=problems(_409="Documents are being ingested."))
-def rebuild(mind: Mind) -> RebuildOut:
+def rebuild(mind: Mind, _: Operator) -> RebuildOut:
     """Make vectors, text index and graph anew from the catalog; no LLM is asked. Answers when it is done."""
     return RebuildOut.model_validate(mind.maintenance.rebuild())
 
 
 @router.get("/doctor", responses=problems())
-def doctor(service: ServiceDep) -> DoctorOut:
+def doctor(service: ServiceDep, _: Operator) -> DoctorOut:
     """Look at everything that is needed, and say how to mend what is wrong."""
     from localmind.operations.doctor import examine
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from apps.backend.dependencies import Mind, Tenant
+from apps.backend.access import Reader
+from apps.backend.dependencies import Mind
 from apps.backend.schemas.common import problems
 from apps.backend.schemas.search import SearchIn, SearchOut
 from localmind.model import SourceId
@@ -14,7 +15,7 @@ router = APIRouter(prefix="/api/v1/search", tags=["search"])
 
 
 @router.post("", responses=problems())
-def search(mind: Mind, tenant: Tenant, body: SearchIn) -> SearchOut:
+def search(mind: Mind, tenant: Reader, body: SearchIn) -> SearchOut:
     """The passages that answer the query best, each with its place in every list."""
     with metrics.search_duration_seconds.labels(body.mode.value).time():
         found = mind.search.search(

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from apps.backend.dependencies import Cursor, Limit, Mind, SourceIdPath, Tenant
+from apps.backend.access import Reader
+from apps.backend.dependencies import Cursor, Limit, Mind, SourceIdPath
 from apps.backend.schemas.common import Clean, Page, problems
 from apps.backend.schemas.sources import ChunkOut, DocumentOut, SourceOut
 from localmind.model import SourceStatus
@@ -33,7 +34,7 @@ SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:
 @router.get("", responses=problems())
 def list_sources(
     mind: Mind,
-    tenant: Tenant,
+    tenant: Reader,
     status: SourceStatus | None = None,
     tag: Annotated[Clean | None, Query(max_length=100, description="Only sources with this tag.")] = None,
     q: Annotated[Clean | None, Query(max_length=500, description="Part of the title.")] = None,
@@ -46,26 +47,26 @@ def list_sources(
 
 
 @router.get("/{source_id}", responses=MISSING)
-def get_source(mind: Mind, tenant: Tenant, source_id: SourceIdPath) -> SourceOut:
+def get_source(mind: Mind, tenant: Reader, source_id: SourceIdPath) -> SourceOut:
     """One source, with what the stores hold of it."""
     return SourceOut.of(mind.sources.get(tenant, source_id))
 
 
 @router.get("/{source_id}/chunks", responses=MISSING)
-def list_chunks(mind: Mind, tenant: Tenant, source_id: SourceIdPath, limit: Limit = 50, cursor: Cursor = None) -> Page[ChunkOut]:
+def list_chunks(mind: Mind, tenant: Reader, source_id: SourceIdPath, limit: Limit = 50, cursor: Cursor = None) -> Page[ChunkOut]:
     """The chunks of the visible version, in reading order."""
     found = mind.sources.chunks(tenant, source_id, limit=limit, cursor=cursor)
     return Page(items=[ChunkOut.of(chunk) for chunk in found.items], next_cursor=found.next_cursor)
 
 
 @router.get("/{source_id}/text", responses=MISSING)
-def get_text(mind: Mind, tenant: Tenant, source_id: SourceIdPath) -> DocumentOut:
+def get_text(mind: Mind, tenant: Reader, source_id: SourceIdPath) -> DocumentOut:
     """The text that was extracted, with its pages and headings: what `start` and `end` count in."""
     return DocumentOut.model_validate(mind.sources.document(tenant, source_id))
 
 
 @router.get("/{source_id}/content", response_class=FileResponse, responses={**MISSING, **FILE})
-def get_content(mind: Mind, tenant: Tenant, source_id: SourceIdPath) -> FileResponse:
+def get_content(mind: Mind, tenant: Reader, source_id: SourceIdPath) -> FileResponse:
     """The original file. Takes `Range`."""
     with ExitStack() as stack:
         content = stack.enter_context(mind.sources.content(tenant, source_id))

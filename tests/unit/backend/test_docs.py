@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
+import apps.backend.schemas.accounts
 import apps.backend.schemas.common
 import apps.backend.schemas.conversations
 import apps.backend.schemas.graph
@@ -95,6 +96,23 @@ def test_there_is_a_call_for_each_line_of_the_contract(openapi: dict[str, Any]) 
         ("GET", f"{v1}/stats"),
         ("GET", f"{v1}/usage"),
         ("GET", f"{v1}/doctor"),
+        *(("POST", f"{v1}/auth/{what}") for what in ("login", "cookie", "refresh", "accept-invitation")),
+        *(("POST", f"{v1}/auth/{what}") for what in ("logout", "logout-everywhere", "password")),
+        ("GET", f"{v1}/auth/me"),
+        ("GET", f"{v1}/tenants"),
+        ("PATCH", f"{v1}/tenants/{{tenant_id}}"),
+        ("GET", f"{v1}/users"),
+        ("POST", f"{v1}/users"),
+        ("GET", f"{v1}/users/invitations"),
+        ("DELETE", f"{v1}/users/invitations/{{invitation_id}}"),
+        *((method, f"{v1}/users/{{user_id}}") for method in ("GET", "PATCH", "DELETE")),
+        *((method, f"{v1}/spaces") for method in ("GET", "POST")),
+        *((method, f"{v1}/spaces/{{space_id}}") for method in ("GET", "PATCH", "DELETE")),
+        ("GET", f"{v1}/spaces/{{space_id}}/members"),
+        *((method, f"{v1}/spaces/{{space_id}}/members/{{user_id}}") for method in ("PUT", "DELETE")),
+        *((method, f"{v1}/api-keys") for method in ("GET", "POST")),
+        *((method, f"{v1}/api-keys/{{key_id}}") for method in ("GET", "DELETE")),
+        ("POST", f"{v1}/api-keys/{{key_id}}/rotate"),
     }
     assert calls == expected
 
@@ -115,6 +133,14 @@ def test_every_refusal_is_a_problem(openapi: dict[str, Any]) -> None:
         if status[0] in "45" and status != "416" and list(response.get("content", {})) != ["application/problem+json"]
     ]
     assert wrong == [("GET /health", "503")], "/health has one shape, well or not"
+
+
+def test_every_call_says_whether_it_needs_credentials(openapi: dict[str, Any]) -> None:
+    guarded = {name for name, call in operations(openapi) if call.get("security")}
+    assert "POST /api/v1/search" in guarded and "POST /api/v1/auth/login" not in guarded
+    assert [
+        name for name, call in operations(openapi) if (name in guarded) != ("401" in call["responses"] and "403" in call["responses"])
+    ] == []
 
 
 def test_every_reference_leads_somewhere(openapi: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from apps.backend.app import create_app
-from apps.backend.security import check_binding, hostname
+from apps.backend.security import hostname
+from localmind.accounts.mode import check_secrets
 from localmind.errors import ConfigurationError
 from localmind.settings import Settings
 
@@ -100,7 +101,7 @@ def test_every_answer_carries_security_headers(client: TestClient) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.9.1"])
 def test_loopback_needs_no_secret(host: str) -> None:
-    check_binding(Settings(_env_file=None, host=host))
+    check_secrets(Settings(_env_file=None, host=host))
 
 
 @pytest.mark.parametrize("secret", ["", "changeme", "a" * 64, "short", "my-local-secret-key-that-is-long-enough-1234"])
@@ -111,7 +112,7 @@ def test_another_address_needs_a_strong_secret(secret: str) -> None:
 
 
 def test_a_strong_secret_will_do() -> None:
-    check_binding(Settings(_env_file=None, host="0.0.0.0", secret_key=STRONG))
+    check_secrets(Settings(_env_file=None, host="0.0.0.0", secret_key=STRONG))
 
 
 @pytest.mark.parametrize(

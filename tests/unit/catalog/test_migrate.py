@@ -10,10 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from localmind.catalog.account_tables import account
 from localmind.catalog.chunks import VISIBLE
 from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.migrate import HEAD, SCRIPTS, migrate, revision
-from localmind.catalog.tables import metadata
 from localmind.errors import ConfigurationError
 
 
@@ -27,7 +27,7 @@ def database(tmp_path: Path):
 
 def test_migrations_make_the_tables(database: Database) -> None:
     with database.engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+        differences = compare_metadata(MigrationContext.configure(connection), account.metadata)
 
     assert [each for each in differences if "chunk_fts" not in str(each)] == []
     assert ScriptDirectory(str(SCRIPTS)).get_current_head() == HEAD == revision(database)

@@ -21,6 +21,8 @@ OTHER_NAMES = {
     "JOB_ID",
     "CONVERSATION_ID",
     "ENTITY_ID",
+    "SPACE_ID",
+    "USER_ID",
     "ID_1",
     "ID_2",
     "MILVUS_HOST",
@@ -46,9 +48,13 @@ def test_every_setting_that_a_guide_names_exists(guide: str) -> None:
 def test_every_command_that_a_guide_names_exists_with_its_options(guide: str) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for line in re.findall(r"^(?:time )?localmind [^\n]+|`localmind [^`]+`", guide, flags=re.MULTILINE):
-        name = re.search(r"localmind (\w+)", line)[1]  # type: ignore[index]
+        name, below = re.search(r"localmind (\w+)(?: ([a-z-]+))?", line).groups()  # type: ignore[union-attr]
         assert name in commands, line
-        options = {option for parameter in commands[name].params for option in [*parameter.opts, *parameter.secondary_opts]}
+        command = commands[name]
+        if hasattr(command, "commands"):  # a group, such as `admin`
+            assert below in command.commands, line
+            command = command.commands[below]
+        options = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
         assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= options, line
 
 

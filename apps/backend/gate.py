@@ -1,0 +1,44 @@
+"""Nobody unknown gets as far as a route, nor has a body read, but where a route is declared OPEN. The routes' own roles come after."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from apps.backend import access, errors
+from localmind.errors import LocalMindError
+
+GATED = ("/api/", "/v1/", "/mcp")
+
+
+class Gate:
+    """401 for what comes without credentials that hold, where logins are needed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._open: frozenset[str] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or not self._is_gated(scope):
+            await self.app(scope, receive, send)
+            return
+        try:
+            scope["state"]["principal"] = await access.recognise(HTTPConnection(scope))
+        except LocalMindError as error:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": error.message})
+            else:
+                problem = errors.from_error(error)
+                await problem.response(errors.request_id(scope), errors.headers_of(error))(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _is_gated(self, scope: Scope) -> bool:
+        app: FastAPI = scope["app"]
+        if not app.state.has_logins or not scope["path"].startswith(GATED):
+            return False
+        if self._open is None:
+            self._open = frozenset(route.path for route in access.declared(app) if route.needs == access.NOTHING)
+        scope.setdefault("state", {})
+        return scope["path"] not in self._open

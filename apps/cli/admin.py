@@ -1,0 +1,62 @@
+"""`localmind admin ...`: for whoever has the machine. Works on the catalog, with or without a running service."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from localmind.errors import InvalidInput
+from localmind.model import PERSONAL
+
+if TYPE_CHECKING:
+    from localmind.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Accounts, for whoever has the machine.")
+
+
+@app.callback()
+def _group() -> None:
+    """Accounts, for whoever has the machine."""
+
+
+@app.command("create-user")
+def create_user(
+    email: Annotated[str, typer.Option(help="The e-mail address that they log in with.")],
+    role: Annotated[str, typer.Option(help="viewer, editor, admin or owner.")] = "owner",
+    tenant: Annotated[str, typer.Option(help="Id or name of the tenant; made where there is none. Without it, the first one.")] = PERSONAL,
+    name: Annotated[str, typer.Option(help="What they are called.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Make an account, or give one another password, role and tenant.
+
+    The password is asked for, read from standard input, or taken from LOCALMIND_ADMIN_PASSWORD; never from the command line, which
+    other people of the machine can see.
+    """
+    from apps.backend.config import get_settings
+    from apps.cli import printing
+    from localmind.accounts.model import Role
+    from localmind.wiring.upkeep import create_user as make_user
+
+    settings = get_settings()
+    if role not in list(Role):
+        raise InvalidInput(f"There is no role {role!r}.", hint=f"Choose one of {', '.join(Role)}.")
+    made = make_user(settings, email, _password(settings), Role(role), tenant=tenant, name=name)
+    if as_json:
+        printing.print_json({"user_id": made.user_id, "tenant": made.tenant, "role": role, "new": made.is_new})
+    else:
+        printing.print_user(email, role, made.tenant, is_new=made.is_new)
+
+
+def _password(settings: Settings) -> str:
+    given = settings.localmind_admin_password.get_secret_value()
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != password:
+        raise InvalidInput("The two passwords differ.", hint="Try again.")
+    return password
