@@ -11,6 +11,7 @@ import pytest
 
 from localmind.errors import Broken, LocalMindError, ReaderLimit, UnsupportedType
 from localmind.readers.sandbox import Readers
+from tests.unit.readers import pdf_files
 
 Make = Callable[[Path], None]
 
@@ -107,25 +108,9 @@ def test_a_page_of_a_billion_pixels_is_read_and_drawn_small(readers: Readers, tm
         picture,
     ]
     path = tmp_path / "a.pdf"
-    path.write_bytes(pdf_of(bodies))
+    pdf_files.write_pdf(path, bodies)
     assert "Words" in readers.read(path, filename="a.pdf").text
     try:
         assert len(PageImages().image(path, 1, key="a")) < 25_000_000
     except ReaderLimit as error:
         assert error.hint
-
-
-def pdf_of(bodies: list[bytes]) -> bytes:
-    """A PDF file of these objects, the first being the catalog."""
-    data, places = b"%PDF-1.4\n", []
-    for number, body in enumerate(bodies, 1):
-        places.append(len(data))
-        data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    size = len(bodies) + 1
-    return data + b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (
-        size,
-        table,
-        size,
-        len(data),
-    )
