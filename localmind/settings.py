@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -143,6 +144,15 @@ class Settings(BaseSettings):
         """They stand in every prompt, and are paid for there."""
         if not value or sum(map(len, value)) > MOST_TYPE_CHARS or any(not type_.isprintable() for type_ in value):
             raise ValueError(f"one type or more, together at most {MOST_TYPE_CHARS} characters on one line")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Every page that somebody opens could read all documents with *."""
+        for origin in value:
+            if not re.fullmatch(r"https?://[^/*?#@\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin; write https://notes.example, and not *")
         return value
 
     @field_validator("fetch_allow")

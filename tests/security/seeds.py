@@ -115,7 +115,8 @@ def odt() -> bytes:
 
 
 def epub() -> bytes:
-    container = '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles><rootfile full-path="b.opf"/></rootfiles></container>'
+    rootfiles = '<rootfiles><rootfile full-path="b.opf"/></rootfiles>'
+    container = f'<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container">{rootfiles}</container>'
     package = (
         '<package xmlns="http://www.idpf.org/2007/opf">'
         '<manifest><item id="c" href="c.xhtml" media-type="application/xhtml+xml"/></manifest>'

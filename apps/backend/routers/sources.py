@@ -70,10 +70,10 @@ def get_content(mind: Mind, tenant: Tenant, source_id: SourceIdPath) -> FileResp
     with ExitStack() as stack:
         content = stack.enter_context(mind.sources.content(tenant, source_id))
         keep = stack.pop_all()  # a temporary copy of a remote file has to stay until it is sent
-    headers = {} if content.media_type in UNSCRIPTED else {"Content-Security-Policy": SANDBOX}
+    policy = "frame-ancestors 'self'" if content.media_type in UNSCRIPTED else SANDBOX
     return FileResponse(
         content.path,
-        headers=headers,
+        headers={"Content-Security-Policy": policy},
         media_type=content.media_type,
         filename=content.filename,
         content_disposition_type="inline",
