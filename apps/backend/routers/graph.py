@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from apps.backend.dependencies import CommunityIdPath, Cursor, EntityIdPath, Limit, Mind, Tenant, community_query, entity_query
-from apps.backend.schemas.common import Clean, Page, problems
+from apps.backend.schemas.common import Clean, Page, listed, problems
 from apps.backend.schemas.graph import (
     AliasOut,
     CommunityOut,
@@ -38,7 +38,7 @@ cypher = APIRouter(prefix="/api/v1/graph", tags=["graph"])
 MISSING = problems(_404="No such entity.")
 
 
-@router.get("/entities", responses=problems())
+@router.get("/entities", responses=listed())
 def list_entities(
     mind: Mind,
     tenant: Tenant,
@@ -117,7 +117,7 @@ def get_subgraph(
     return SubgraphOut.model_validate(mind.graph.subgraph(tenant, center=middle, limit=limit))
 
 
-@router.get("/communities", responses=problems())
+@router.get("/communities", responses=listed(_404="No such community."))
 def list_communities(
     mind: Mind,
     tenant: Tenant,

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from apps.backend.dependencies import Cursor, Limit, Mind, SourceIdPath, Tenant
-from apps.backend.schemas.common import Clean, Page, problems
+from apps.backend.schemas.common import Clean, Page, listed, problems
 from apps.backend.schemas.sources import ChunkOut, DocumentOut, SourceOut
 from localmind.model import SourceStatus
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1/sources", tags=["sources"])
 
 MISSING = problems(_404="No such source.", _409="It has not been read yet.")
 FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
+    200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
     206: {"description": "The part that `Range` asked for."},
     416: {"description": "The range is outside of the file."},
 }
@@ -30,7 +30,7 @@ SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:
 """A document is a stranger's page on our origin: it must not run scripts, load anything or read what else is here."""
 
 
-@router.get("", responses=problems())
+@router.get("", responses=listed())
 def list_sources(
     mind: Mind,
     tenant: Tenant,
@@ -51,7 +51,7 @@ def get_source(mind: Mind, tenant: Tenant, source_id: SourceIdPath) -> SourceOut
     return SourceOut.of(mind.sources.get(tenant, source_id))
 
 
-@router.get("/{source_id}/chunks", responses=MISSING)
+@router.get("/{source_id}/chunks", responses={**MISSING, **listed()})
 def list_chunks(mind: Mind, tenant: Tenant, source_id: SourceIdPath, limit: Limit = 50, cursor: Cursor = None) -> Page[ChunkOut]:
     """The chunks of the visible version, in reading order."""
     found = mind.sources.chunks(tenant, source_id, limit=limit, cursor=cursor)
