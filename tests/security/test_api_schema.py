@@ -72,7 +72,8 @@ def test_the_service_does_what_its_openapi_document_says(service: str, tmp_path:
 
 def run_schemathesis(address: str, seed: int, folder: Path, *, examples: int) -> str:
     """What it printed. examples: a phase and operation."""
-    options = ["--checks", "all", "--max-examples", str(examples), "--seed", str(seed), "--request-timeout", "60", "--continue-on-failure"]
+    options = ["--checks", "all", "--max-examples", str(examples), "--seed", str(seed), "--continue-on-failure"]
+    options += ["--request-timeout", "120", "--max-response-time", "120"]  # a rebuild answers when it is done
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(ROOT / "tests" / "security" / "schemathesis.toml")),
