@@ -22,7 +22,19 @@ NOT_ASKED = 3
 
 def main() -> int:
     argued = set(ARGUED.findall((ROOT / "docs" / "security.md").read_text("utf-8")))
-    command = [sys.executable, "-m", "pip_audit", "-r", str(LOCK), "--disable-pip", "--require-hashes", "--format", "json", "--timeout", "20"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "-r",
+        str(LOCK),
+        "--disable-pip",
+        "--require-hashes",
+        "--format",
+        "json",
+        "--timeout",
+        "20",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         packages: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
@@ -35,7 +47,9 @@ def main() -> int:
         print(f"{package['name']} {package['version']}: {advisory['id']}; mended in {', '.join(advisory['fix_versions']) or 'no version'}")
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     if skipped:
-        print(f"NOT AUDITED: the advisory database told nothing of {len(skipped)} of {len(packages)} packages ({', '.join(skipped[:5])} ...).")
+        print(
+            f"NOT AUDITED: the advisory database told nothing of {len(skipped)} of {len(packages)} packages ({', '.join(skipped[:5])} ...)."
+        )
     else:
         print(f"{len(packages)} packages audited, {len(found)} vulnerabilities that docs/security.md does not argue.")
     if found:
