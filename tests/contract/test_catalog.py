@@ -679,6 +679,7 @@ def test_sources_that_miss_something_are_found_and_queued_once(catalog: Catalog,
     assert catalog.extractions.missing(ANN, limit=10) == []
     assert catalog.extractions.due() == {BOB: [("d", 1)]}
 
+
 @some
 @given(hostile)
 def test_no_tag_title_or_id_is_syntax_or_reaches_another_tenant(catalog: Catalog, text: str) -> None:

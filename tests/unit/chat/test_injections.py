@@ -50,6 +50,9 @@ class OneHit:
     def search(self, *_: Any, **__: Any) -> SearchResult:
         return SearchResult((self.hit,), 1.0, ())
 
+    def neighbours(self, *_: Any) -> dict[ChunkId, list[Hit]]:
+        return {}
+
 
 def hostile(injection: Injection) -> Hit:
     text = f"The pump runs at 7 bar.\n{injection.text}\nIt was installed in 1998."
