@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes
 
-.PHONY: run test test-integration test-stack lint types lock bench clean
+.PHONY: run test test-integration test-stack test-security audit lint types lock bench clean
 
 run: $(VENV)/.run
 	@$(BIN)/localmind serve
@@ -19,10 +19,22 @@ test-integration: $(VENV)/.dev
 test-stack: $(VENV)/.dev
 	$(if $(filter testcontainers,$(STACK)),STACK=$(STACK),$(BIN)/python scripts/stack run) $(BIN)/python -m pytest -m stack tests/contract tests/stack $(ARGS)
 
+# In full: make test-security FUZZ_SECONDS=1800 SCHEMA_REQUESTS=10000
+FUZZ_SECONDS ?= 60
+SCHEMA_REQUESTS ?= 500
+test-security: $(VENV)/.dev audit
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml localmind apps
+	FUZZ_SECONDS=$(FUZZ_SECONDS) SCHEMA_REQUESTS=$(SCHEMA_REQUESTS) $(BIN)/python -m pytest tests/security $(ARGS)
+
+# Says what it could not ask; with REQUIRED=1 that is an error.
+audit: $(VENV)/.dev
+	$(BIN)/python scripts/audit.py $(if $(REQUIRED),--required)
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/scan_secrets.py
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from localmind.model import ENTITY_TYPES
+from localmind.readers.addresses import allowed
 
 MOST_TYPE_CHARS = 300
 
@@ -89,6 +91,12 @@ class Settings(BaseSettings):
     reader_stall_s: float = Field(30, gt=0, le=3600, description="Longest time a reader may take without getting on by a page, in seconds.")
     reader_memory_mb: int = Field(1024, ge=128, le=65536, description="Most memory a reader process may take, in MB.")
     readers: int = Field(1, ge=1, le=16, description="Reader processes that may run beside each other.")
+    fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts and networks that pages may be fetched from besides the open internet at ports 80 and 443, separated by commas:"
+        " wiki.example, wiki.example:8080, 10.1.0.0/16.",
+    )
+    fetch_robots: bool = Field(True, description="Ask a site's robots.txt before a page is fetched, and keep to it.")
     ocr: Literal["auto", "off"] = Field("auto", description="auto: pages without text go through Tesseract where it is installed.")
     ocr_languages: str = Field("eng", pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$", description="Tesseract languages, joined by +.")
 
@@ -144,7 +152,7 @@ class Settings(BaseSettings):
     job_attempts: int = Field(3, ge=1, le=100, description="Attempts before a job is failed.")
     job_lease_s: float = Field(30, gt=1, le=3600, description="Time after which a silent worker's job is taken over, in seconds.")
 
-    @field_validator("cors_origins", "extraction_types", mode="before")
+    @field_validator("cors_origins", "extraction_types", "fetch_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -157,6 +165,21 @@ class Settings(BaseSettings):
         """They stand in every prompt, and are paid for there."""
         if not value or sum(map(len, value)) > MOST_TYPE_CHARS or any(not type_.isprintable() for type_ in value):
             raise ValueError(f"one type or more, together at most {MOST_TYPE_CHARS} characters on one line")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Every page that somebody opens could read all documents with *."""
+        for origin in value:
+            if not re.fullmatch(r"https?://[^/*?#@\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin; write https://notes.example, and not *")
+        return value
+
+    @field_validator("fetch_allow")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        allowed(value)
         return value
 
     @field_validator("data_dir")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -73,14 +74,18 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
     app.state.has_logins = needs_login(settings)
     errors.install(app)
     docs.install(app)
-    for module in ROUTERS:
-        app.include_router(module.router)
-    if settings.cypher_queries and settings.neo4j_uri and not needs_login(settings):
-        app.include_router(graph.cypher)
+    for router in _routers(settings):
+        app.include_router(router)
+    app.state.routes = [route for router in _routers(settings) for route in router.routes if isinstance(route, APIRoute)]
     notice = front.CLOSED if settings.web and needs_login(settings) else None
     app.state.front = front.Front(app.router.default, enabled=_has_pages(settings), closed=notice)
     app.router.default = app.state.front  # the last resort: a mount at / would hide the API's own 405
     return app
+
+
+def _routers(settings: Settings) -> list[APIRouter]:
+    asks_cypher = settings.cypher_queries and settings.neo4j_uri and not needs_login(settings)
+    return [*(module.router for module in ROUTERS), *([graph.cypher] if asks_cypher else [])]
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -134,6 +135,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
+UNPARSED = "There was an error parsing the body"
+"""FastAPI's word for JSON that is no UTF-8, say. It sends 400 for that, and 422 for other JSON that can't be read."""
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes at this path, those of its very name first; the router names those of one route alone."""
+    path = request.url.path
+    there: list[APIRoute] = [route for route in request.app.state.routes if route.path_regex.match(path)]
+    named = [route for route in there if route.path == path]
+    return ", ".join(sorted({method for route in named or there for method in route.methods or ()}))
+
+
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.LocalMindError)
     return from_error(error).response(request_id(request.scope), headers_of(error))
@@ -147,16 +160,18 @@ async def _malformed(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     problem = from_cause(error.__cause__) or _explained(request, error)
-    return problem.response(request_id(request.scope), error.headers)
+    headers = {"Allow": _allowed(request)} if problem.status == 405 else error.headers
+    return problem.response(request_id(request.scope), headers)
 
 
 def _explained(request: Request, error: HTTPException) -> Problem:
     match error.status_code:
+        case 400 if error.detail == UNPARSED:
+            return from_validation([{"loc": ("body",), "msg": "can't be parsed"}])
         case 404:
             return from_status(404, f"There is nothing at {request.url.path}; /docs lists what there is.")
         case 405:
-            allowed = (error.headers or {}).get("Allow", "other methods")
-            return from_status(405, f"{request.url.path} takes {allowed}.")
+            return from_status(405, f"{request.url.path} takes {_allowed(request)}.")
         case 413:
             return Problem("too_large", *TABLE[errors.TooLarge], str(error.detail))
         case status:

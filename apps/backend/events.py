@@ -28,9 +28,7 @@ MAX_STREAMS = 200
 FIRST_EVENT_S = 2.0
 """How long an answer waits for its first event, so that an error before it gets a status of its own."""
 
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
+STREAM: dict[int | str, dict[str, Any]] = {200: {"description": "Server-sent events.", "content": {"text/event-stream": {}}}}
 """OpenAPI `responses` of a stream."""
 
 Events = Iterator[ServerSentEvent | None]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 API_PATHS = ("/api/", "/v1/", "/docs", "/openapi.json", "/health", "/livez", "/readyz", "/metrics")
 
+STARTING_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 STARTING = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8"><meta http-equiv="refresh" content="1"><meta name="viewport" content="width=device-width">
@@ -67,7 +68,9 @@ class Front:
         if self._pages is not None:
             await self._pages(scope, receive, send)
         elif scope["type"] == "http":
-            await HTMLResponse(STARTING, status_code=503, headers={"Retry-After": "1"})(scope, receive, send)
+            await HTMLResponse(STARTING, status_code=503, headers={"Retry-After": "1", "Content-Security-Policy": STARTING_CSP})(
+                scope, receive, send
+            )
         else:
             await send({"type": "websocket.close", "code": 1013})
 

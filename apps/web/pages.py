@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from jinja2 import BaseLoader, FunctionLoader
 from nicegui import app as web
 from nicegui import ui
-from nicegui.client import Client
+from nicegui.client import Client, templates
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,8 +31,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "default-src 'self'",
         "img-src 'self' data:",
         "font-src 'self'",
-        # NiceGUI's page starts from inline scripts, and Vue compiles templates in the browser.
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        # NiceGUI's page starts from inline scripts, which carry the answer's nonce; Vue compiles templates in the browser.
+        "script-src 'self' 'nonce-{nonce}' 'unsafe-eval'",
         "style-src 'self' 'unsafe-inline'",
         "object-src 'none'",
         "base-uri 'none'",
@@ -47,6 +49,7 @@ def mount(app: FastAPI, mind: LocalMind) -> None:
     page_images.add_route(app, mind, images)
     web.add_static_files("/web", STATIC, max_cache_age=31_536_000)
     web.add_middleware(PageHeaders)
+    templates.env.loader = _with_nonces(templates.env.loader)
     web.on_exception(_log_exception)
     Client.shared_head_html += _head()
 
@@ -97,16 +100,30 @@ def _log_exception(error: Exception) -> None:
     structlog.get_logger("localmind.web").error("page_failed", exc_info=error)
 
 
+def _with_nonces(loader: BaseLoader | None) -> FunctionLoader:
+    """NiceGUI's templates with the answer's nonce in their own script tags; what is filled into them gets none."""
+    assert loader is not None
+
+    def load(name: str) -> str:
+        source, _, _ = loader.get_source(templates.env, name)
+        return source.replace("<script", '<script nonce="{{ request.state.nonce }}"')
+
+    return FunctionLoader(load)
+
+
 class PageHeaders:
-    """Adds the content security policy to what the pages' app answers."""
+    """Adds the content security policy, with a nonce of its own, to what the pages' app answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        nonce = secrets.token_urlsafe(16)
+        scope.setdefault("state", {})["nonce"] = nonce
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+                MutableHeaders(scope=message)["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.format(nonce=nonce)
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -212,7 +212,7 @@ class SourceTable:
             connection.execute(sa.delete(source_tag).where(source_tag.c.tenant == tenant, source_tag.c.source_id == source_id))
             if tags:
                 connection.execute(sa.insert(source_tag), [{"tenant": tenant, "tag": tag, "source_id": source_id} for tag in tags])
-            connection.execute(sa.update(source).where(source.c.id == source_id).values(tags=list(tags)))
+            connection.execute(sa.update(source).where(source.c.tenant == tenant, source.c.id == source_id).values(tags=list(tags)))
 
     def update_revision(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Each row: source_id, version and the columns to set (the same ones in every row)."""

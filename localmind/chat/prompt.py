@@ -120,7 +120,7 @@ def _passages(hits: Sequence[Hit], neighbours: Mapping[ChunkId, Sequence[Hit]], 
     """The passages between tags that nothing in them can close, and those that fitted in; the last of the hits may be cut short."""
     all_ = [*hits, *(near for some in neighbours.values() for near in some)]
     # The tag's name is a hash over everything inside, so no text can contain the tag that encloses it.
-    tag = f"passage-{text_hash(''.join(hit.title + hit.text for hit in all_))[:10]}"
+    tag = f"passage-{text_hash(''.join(hit.title + hit.heading + hit.text for hit in all_))[:10]}"
     texts = _fitting(hits, neighbours, tokens=tokens, around=lambda hit: estimated_tokens(_block(tag, len(all_), hit, "")))
     ordered = in_reading_order(hits, neighbours, texts.keys())
     blocks = [_block(tag, n, hit, texts[hit.chunk_id]) for n, hit in enumerate(ordered, 1)]

@@ -100,7 +100,8 @@ def parse(answer: str) -> Written | None:
 
 
 def _message(entities: Sequence[CentralEntity], texts: Sequence[Text]) -> str:
-    tag = f"passage-{text_hash(''.join(each.text for each in texts))[:10]}"  # no text can hold a hash over itself
+    names = json.dumps([each.name for each in entities], ensure_ascii=False)
+    tag = f"passage-{text_hash(names + ''.join(each.text for each in texts))[:10]}"  # nothing can hold a hash over itself
     left, blocks = PASSAGE_TOKENS, []
     for each in texts:
         taken = each.text[: left * 3]
@@ -108,4 +109,4 @@ def _message(entities: Sequence[CentralEntity], texts: Sequence[Text]) -> str:
         left -= estimated_tokens(taken)
         if left < 50:
             break
-    return f"Names: {json.dumps([each.name for each in entities], ensure_ascii=False)}\n\n" + "\n".join(blocks)
+    return f"Names: {names}\n\n" + "\n".join(blocks)

@@ -116,7 +116,7 @@ class LLMExtractor:
     def _several(self, places: Iterable[int], passages: Sequence[Passage], meter: Meter) -> Mapping[int, Extraction]:
         """What one call tells of these passages; what it lacks, or refuses for one of the texts, is left out."""
         asked = [passages[place] for place in places]
-        by_id = {prompting.id_of(n, passage): place for n, (place, passage) in enumerate(zip(places, asked, strict=True), start=1)}
+        by_id = dict(zip(prompting.ids(asked), places, strict=True))
         turns = prompting.turns(asked, self._types)
         try:
             answer = self._ask(turns, len(asked), meter)

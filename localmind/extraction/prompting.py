@@ -12,6 +12,7 @@ from localmind.extraction.port import Passage
 from localmind.ids import text_hash
 from localmind.llm.port import Turn
 from localmind.llm.tokens import estimated_tokens
+from localmind.readers.cleaning import one_line
 
 PROMPT = "entities-2"
 """A folder of prompts/: rules, schema and example. Its name is part of the cache's key, so a changed prompt is a new folder."""
@@ -52,20 +53,22 @@ def system(types: tuple[str, ...]) -> str:
 
 def user_message(passage: Passage) -> str:
     """The text verbatim between two marks that it can't contain, since they are made of its hash: it can't close them itself."""
-    return f"Title: {passage.title}\nHeading: {passage.heading}\n\n{_framed(passage.text, f'PASSAGE {text_hash(passage.text)[:8]}')}"
+    framed = _framed(passage.text, f"PASSAGE {text_hash(passage.text)[:8]}")
+    return f"Title: {one_line(passage.title)}\nHeading: {one_line(passage.heading)}\n\n{framed}"
 
 
-def id_of(place: int, passage: Passage) -> str:
-    """By which an answer names one of several passages: its place, from 1, and something that its text can't know."""
-    return f"{place}-{text_hash(passage.text)[:6]}"
+def ids(passages: Sequence[Passage]) -> list[str]:
+    """By which an answer names each of several passages: its place, from 1, and a hash over all texts, which none of them can hold."""
+    digest = text_hash("".join(passage.text for passage in passages))[:6]
+    return [f"{place}-{digest}" for place in range(1, len(passages) + 1)]
 
 
 def _several_message(passages: Sequence[Passage]) -> str:
     title = passages[0].title
-    told = [f"Title: {title}" if all(passage.title == title for passage in passages) else ""]
-    for place, passage in enumerate(passages, start=1):
-        above = "" if told[0] else f"Title: {passage.title}\n"
-        told.append(f"{above}Heading: {passage.heading}\n{_framed(passage.text, f'PASSAGE {id_of(place, passage)}')}")
+    told = [f"Title: {one_line(title)}" if all(passage.title == title for passage in passages) else ""]
+    for id_, passage in zip(ids(passages), passages, strict=True):
+        above = "" if told[0] else f"Title: {one_line(passage.title)}\n"
+        told.append(f"{above}Heading: {one_line(passage.heading)}\n{_framed(passage.text, f'PASSAGE {id_}')}")
     return "\n\n".join(told).strip()
 
 

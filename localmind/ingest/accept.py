@@ -165,7 +165,7 @@ class Accept:
         """A revision after the current one; a job that still works on that one is asked to stop."""
         self._catalog.jobs.ask_cancel(tenant, source_id=current.source_id)
         if item.incoming.tags:
-            self._catalog.sources.set_tags(tenant, current.source_id, item.incoming.tags)
+            self._catalog.sources.set_tags(tenant, current.source_id, list(dict.fromkeys(item.incoming.tags)))
         if item.incoming.parent_id is not None:
             self._catalog.sources.update(tenant, current.source_id, parent_id=item.incoming.parent_id)
         return _revision_row(tenant, current.source_id, current.latest + 1, item)

@@ -19,12 +19,10 @@ from localmind.ingest.accept import UNFETCHED, Accept, Incoming
 from localmind.ingest.store import Store
 from localmind.ingest.work import READ_SHARE, Work, job_error
 from localmind.model import Document, Job, JobStatus, Part, Stage
-from localmind.readers.fetch import fetch
+from localmind.readers.fetch import Fetched
 from localmind.readers.sandbox import Parts, Readers
 
 PARTS_A_TRANSACTION = 200
-
-FETCH_TIMEOUT_S = 60
 
 
 class Prepare:
@@ -39,12 +37,12 @@ class Prepare:
         *,
         chunk_tokens: int,
         overlap_tokens: int,
-        max_bytes: int,
+        fetch: Callable[[str], Fetched],
         report: Callable[[Job, str, float], None],
         is_cancelled: Callable[[Job], bool],
     ) -> None:
         self._store, self._accept, self._readers, self._tokenizer = store, accept, readers, tokenizer
-        self._chunk_tokens, self._overlap_tokens, self._max_bytes = chunk_tokens, overlap_tokens, max_bytes
+        self._chunk_tokens, self._overlap_tokens, self._download = chunk_tokens, overlap_tokens, fetch
         self._report, self._is_cancelled = report, is_cancelled
 
     @property
@@ -164,7 +162,7 @@ class Prepare:
             self._catalog.sources.show([(revision.source_id, job.version)])
 
     def _fetch(self, job: Job, revision: Revision) -> Revision:
-        fetched = fetch(revision.uri or "", max_bytes=self._max_bytes, timeout_s=FETCH_TIMEOUT_S)
+        fetched = self._download(revision.uri or "")
         with self._store.gate.shared():
             key, size = self._blobs.put(job.tenant, io.BytesIO(fetched.data))
             changes = {"blob_key": key, "content_hash": key, "size_bytes": size, "filename": fetched.filename}

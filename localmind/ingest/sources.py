@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from localmind.catalog.jobs import INTERACTIVE
 from localmind.catalog.sources import TEXT_MEDIA_TYPE
-from localmind.errors import ConfigurationError, Conflict, InvalidInput, Unavailable
+from localmind.errors import Conflict, InvalidInput, Unavailable
 from localmind.ingest import documents
 from localmind.ingest.accept import Accept, Incoming, is_clean, safe_filename, text_data, title_of
 from localmind.ingest.enrich import queue_missing
@@ -101,10 +101,10 @@ class Sources:
         """Ask the LLM about chunks that have nothing of its: of all sources that miss some (at most 10,000; the next call takes the
         rest), or of one, also where it was put in without an LLM. What was answered before is not asked again.
 
-        Raises ConfigurationError without an LLM, NotFound, Conflict.
+        Raises NotFound, Conflict (without an LLM too).
         """
         if not self._has_llm:
-            raise ConfigurationError("There is no LLM that could be asked.", hint="Set LLM_MODEL and LLM_BASE_URL, then start again.")
+            raise Conflict("There is no LLM that could be asked.", hint="Set LLM_MODEL and LLM_BASE_URL, then start again.")
         if source_id is None:
             queued = queue_missing(self._store, tenant, self._catalog.extractions.missing(tenant, limit=MOST_MISSING))
         else:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from localmind.errors import Broken, LocalMindError, ReaderLimit
-from localmind.readers import formats, frames
+from localmind.readers import formats, frames, isolation
 
 _PROGRESS_EVERY_S = 0.05
 _GRACE_S = 10
@@ -25,6 +25,7 @@ def main(requests: int, answers: int, lifeline: int, memory_mb: int) -> None:
     """Serves requests until the service closes the pipe."""
     _die_with_parent(lifeline)
     _limit(memory_mb)
+    isolation.cut_off()
     reader = frames.FrameReader(requests)
     while True:
         while (frame := reader.take()) is None:

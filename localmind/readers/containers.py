@@ -46,7 +46,6 @@ class Zip:
         """A member's bytes. Raises Broken when it is missing or damaged, Encrypted, ReaderLimit when it is larger than `limit`."""
         with self.open(name) as member, damage_is_broken(name):
             data = member.read(limit + 1)
-        self._count(len(data))
         if len(data) > limit:
             raise too_large(name)
         return data
@@ -61,6 +60,7 @@ class Zip:
             raise Encrypted("The file is encrypted.", hint="Remove the password and put it in again.")
         if info.file_size > limit or (info.file_size > RATIO_FREE_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1)):
             raise too_large(name)
+        self._count(info.file_size)  # again for each time it is opened: that is what it costs
         with damage_is_broken(name):
             member = self._archive.open(info)
         with member:

@@ -7,6 +7,7 @@ time and memory. Pictures are cached in memory and not on disk, so that a delete
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from localmind.errors import Broken, ReaderLimit
+from localmind.readers import isolation
 
 MAX_WIDTH = 1600
 MAX_HEIGHT = 8000
@@ -83,6 +85,7 @@ class PageImages:
                     capture_output=True,
                     timeout=self._timeout_s,
                     check=False,
+                    env={name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ},  # no secrets
                 )
             except subprocess.TimeoutExpired:
                 raise ReaderLimit("This page took too long to draw.", hint="Open the original file instead.", page=number) from None
@@ -101,6 +104,7 @@ NOT_READABLE = 3
 def _main(arguments: list[str], stdin: IO[bytes], stdout: IO[bytes]) -> int:
     task, path, number, memory_mb, cpu_s = arguments
     _limit(int(memory_mb), int(cpu_s))
+    isolation.cut_off()
     import pypdfium2
 
     try:

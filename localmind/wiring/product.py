@@ -242,7 +242,10 @@ def _build_communities(
 
 def _build_prepare(settings: Settings, store: Store, accept: Accept, readers: Readers, tokenizer: Tokenizer, pipeline: Pipeline) -> Prepare:
     from localmind.ingest.prepare import Prepare
+    from localmind.readers.addresses import allowed
+    from localmind.readers.fetch import TIMEOUT_S, Manners, fetch
 
+    manners = Manners(allowed(settings.fetch_allow), settings.fetch_robots)
     return Prepare(
         store,
         accept,
@@ -250,7 +253,7 @@ def _build_prepare(settings: Settings, store: Store, accept: Accept, readers: Re
         tokenizer,
         chunk_tokens=settings.chunk_tokens,
         overlap_tokens=settings.chunk_overlap_tokens,
-        max_bytes=settings.max_upload_bytes,
+        fetch=partial(fetch, max_bytes=settings.max_upload_bytes, timeout_s=TIMEOUT_S, manners=manners),
         report=pipeline.report,
         is_cancelled=pipeline.is_cancelled,
     )

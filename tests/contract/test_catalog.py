@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
 
 from localmind.blobs.local import LocalBlobs
 from localmind.catalog.catalog import Catalog
@@ -25,6 +26,7 @@ from localmind.catalog.tables import worker as worker_table
 from localmind.chat.conversations import Conversations
 from localmind.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from localmind.graph.sql import SqlGraph
+from localmind.ids import random_id
 from localmind.ingest.accept import Accept
 from localmind.ingest.budget import Budget, Limits
 from localmind.ingest.enrich import queue_missing
@@ -35,6 +37,7 @@ from localmind.ingest.store import LeaseLost, Store
 from localmind.llm.metering import Prices, Spent
 from localmind.model import Chunk, ChunkId, Citation, Job, JobId, JobStatus, Message, SourceId, SourceStatus, TenantId
 from localmind.operations.probes import require_workers
+from tests.hostile import hostile, some
 from tests.postgresql_server import Open, catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
 
 ANN, BOB = TenantId("ann"), TenantId("bob")
@@ -675,3 +678,25 @@ def test_sources_that_miss_something_are_found_and_queued_once(catalog: Catalog,
     assert sorted(len(queued) for queued in results) == [0, 0, 2]
     assert catalog.extractions.missing(ANN, limit=10) == []
     assert catalog.extractions.due() == {BOB: [("d", 1)]}
+
+
+@some
+@given(hostile)
+def test_no_tag_title_or_id_is_syntax_or_reaches_another_tenant(catalog: Catalog, text: str) -> None:
+    for tenant, id_ in ((ANN, f"a-{random_id()}"), (BOB, f"b-{random_id()}")):
+        source(catalog, id_, tenant=tenant, title=text, tags=[text], uri=f"{text}-{id_}")
+        catalog.sources.show([(SourceId(id_), 1)])
+    mine, theirs = catalog.sources.ids(ANN), catalog.sources.ids(BOB)
+
+    def listed(**filters: Any) -> set[str]:
+        return {one.id for one in catalog.sources.page(ANN, status=None, limit=200, cursor=None, **filters).items}
+
+    assert listed(tag=text, query=None) and listed(tag=text, query=None) <= mine
+    assert listed(tag=None, query=text) <= mine
+    assert listed(tag=f"{text} x", query=f"{text} x") == set()
+    assert not catalog.sources.ids_with(ANN, tags={text}, source_ids=theirs)
+    for wrong in (text, *theirs):
+        with pytest.raises(NotFound):
+            catalog.sources.get(ANN, SourceId(wrong))
+        catalog.sources.drop(ANN, SourceId(wrong))
+    assert (catalog.sources.ids(ANN), catalog.sources.ids(BOB)) == (mine, theirs)

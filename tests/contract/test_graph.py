@@ -25,6 +25,7 @@ from localmind.graph.sql import SqlGraph
 from localmind.ids import random_id
 from localmind.model import ChunkId, EntityId, ExtractedEntity, ExtractedRelation, Extraction, Filter, Relation, SourceId, TenantId
 from localmind.neo4j import Neo4jDriver
+from tests.hostile import hostile, some
 from tests.neo4j_server import neo4j_driver  # noqa: F401 - a fixture
 from tests.postgresql_server import catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
 
@@ -725,3 +726,30 @@ def test_what_is_deleted_while_it_is_read_is_told_whole_or_not_at_all(store: Sto
             for each in (*store.graph.get(ACME, ids), *store.graph.entities(ACME).items, *alike, *told):
                 assert (each.name in names, each.mentions) == (True, 1)
         writing.result()
+
+
+@some
+@given(hostile)
+def test_no_name_query_or_id_is_syntax_or_reaches_another_tenant(store: Store, text: str) -> None:
+    write(store, {"theirs": says("Secret", text + " of theirs", relations=[("Secret", text + " of theirs")])}, tenant=OTHER)
+    write(store, {"c1": says("Ada", f"Fox {text}", relations=[("Ada", f"Fox {text}")])})
+    before = store.rows()
+
+    assert not {name for name in names(store.graph) if "theirs" in name or name == "Secret"}
+    assert {one.name for one in store.graph.entities(ACME, query=text, limit=100).items} <= {
+        "Ada",
+        f"Fox {text}".strip(),
+        *names(store.graph),
+    }
+    for other in (text, entity_of(store.graph, "Secret", OTHER)):
+        assert store.graph.get(ACME, [EntityId(other)]) == []
+        assert store.graph.neighbors(ACME, [EntityId(other)], limit=5) == []
+        assert store.graph.mentions(ACME, EntityId(other), limit=5) == []
+        assert store.graph.chunks(ACME, {EntityId(other): 1.0}, limit=5) == []
+        assert store.graph.path(ACME, EntityId(other), entity_of(store.graph, "Ada")) is None
+    assert store.graph.chunks(ACME, {entity_of(store.graph, "Ada"): 1.0}, limit=5, where=Filter(frozenset({SourceId(text)}))) == []
+    store.graph.delete(ACME, [ChunkId(text), ChunkId("theirs")])
+    store.graph.delete_sources(ACME, [SourceId(text)])
+    store.graph.clear(TenantId(text))
+    assert store.rows() == before
+    assert "Secret" in names(store.graph, OTHER)

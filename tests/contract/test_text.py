@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from localmind.catalog import fts
 from localmind.catalog.chunks import Chunks
@@ -19,6 +20,7 @@ from localmind.model import Chunk, ChunkId, Filter, SourceId, TenantId
 from localmind.text.fts5 import Fts5Text
 from localmind.text.neo4j import Neo4jText
 from localmind.text.port import TextIndex, TitledChunk
+from tests.hostile import hostile, some
 from tests.neo4j_server import neo4j_driver  # noqa: F401 - a fixture
 
 # Names of this run alone: on a server others run the same tests.
@@ -336,3 +338,19 @@ def test_searches_go_on_beside_a_writer(animals: Shelf) -> None:
         over.set()
         writer.join()
     assert "new" in animals.found(ANN, "fox")
+
+
+@some
+@given(hostile)
+def test_no_query_or_id_is_syntax_or_reaches_another_tenant(animals: Shelf, text: str) -> None:
+    if not animals.indexed(BOB):
+        animals.put(BOB, {"theirs": "the fox of bob"}, source="s2")
+    assert "theirs" not in animals.found(ANN, text)
+    assert set(animals.found(ANN, f"fox {text}")) >= {"fox", "both"}
+    if text != "s1":
+        assert animals.found(ANN, "fox", sources=[text]) == []
+        animals.index.delete_sources(ANN, [SourceId(text)])
+    animals.index.delete(ANN, [ChunkId(text)] if text != "fox" else [])
+    assert animals.found(TenantId(text), "fox") == []
+    assert animals.indexed(ANN) == ["both", "dog", "fox"]
+    assert animals.indexed(BOB) == ["theirs"]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from localmind.errors import DimensionMismatch, InvalidInput
+from localmind.ids import is_id
 from localmind.model import ChunkId, ChunkKey, Filter, SourceId, TenantId
 from localmind.vectors.port import Vectors
+from tests.hostile import hostile, some
 from tests.milvus_server import shared_collection, vectors_of  # noqa: F401 - a fixture
 
 DIM = 8
@@ -476,3 +479,29 @@ def test_any_sequence_of_calls_agrees_with_a_dict(store: Vectors, request: pytes
         model_machine(store, fresh),
         settings=settings(max_examples=examples, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)),
     )
+
+
+@some
+@given(hostile)
+def test_no_id_gets_out_of_a_filter(stores: Stores, text: str) -> None:
+    """Of another tenant nothing is read or deleted, whatever stands where an id should."""
+    store = stores()
+    for tenant in (ANN, BOB):
+        if not store.count(tenant):
+            store.append(tenant, keys("a"), EAST[None])
+    with suppress(InvalidInput):
+        assert {*found(store, ANN, EAST, where=of(text))} <= ({"a"} if text == "s1" else set())
+    if text == "s1":
+        return
+    for refused in (
+        lambda: store.append(ANN, keys(text), EAST[None]) if not is_id(text) else None,
+        lambda: store.delete(ANN, [ChunkId(text)]) if text != "a" else None,
+        lambda: store.delete_sources(ANN, [SourceId(text)]),
+        lambda: list(store.keys(ANN, source=SourceId(text))),
+        lambda: store.count(ANN, source=SourceId(text)),
+        lambda: store.search(TenantId(text), EAST, limit=5) if text != BOB else None,
+        lambda: store.drop(TenantId(text)) if text != BOB else None,
+    ):
+        with suppress(InvalidInput):
+            assert not refused()
+    assert everything(store, ANN) == everything(store, BOB) == keys("a")

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from apps.backend.access import Editor, Reader
 from apps.backend.dependencies import ConversationIdPath, Cursor, Limit, Mind
-from apps.backend.schemas.common import Page, problems
+from apps.backend.schemas.common import Page, listed, problems
 from apps.backend.schemas.conversations import ConversationHead, ConversationOut, Rename
 
 router = APIRouter(prefix="/api/v1/conversations", tags=["conversations"])
@@ -20,7 +20,7 @@ EXPORT: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", responses=problems())
+@router.get("", responses=listed())
 def list_conversations(mind: Mind, tenant: Reader, limit: Limit = 50, cursor: Cursor = None) -> Page[ConversationHead]:
     """Conversations, the latest first."""
     found = mind.conversations.list(tenant, limit=limit, cursor=cursor)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from apps.backend.access import Admin, Editor, Reader
 from apps.backend.dependencies import CommunityIdPath, Cursor, EntityIdPath, Limit, Mind, community_query, entity_query
-from apps.backend.schemas.common import Clean, Page, problems
+from apps.backend.schemas.common import Clean, Page, listed, problems
 from apps.backend.schemas.graph import (
     AliasOut,
     CommunityOut,
@@ -40,7 +40,7 @@ localmind/neo4j/asking.py says."""
 MISSING = problems(_404="No such entity.")
 
 
-@router.get("/entities", responses=problems())
+@router.get("/entities", responses=listed())
 def list_entities(
     mind: Mind,
     tenant: Reader,
@@ -119,7 +119,7 @@ def get_subgraph(
     return SubgraphOut.model_validate(mind.graph.subgraph(tenant, center=middle, limit=limit))
 
 
-@router.get("/communities", responses=problems())
+@router.get("/communities", responses=listed(_404="No such community."))
 def list_communities(
     mind: Mind,
     tenant: Reader,

@@ -24,7 +24,12 @@ BULK_BODY: dict[str, Any] = {
         "required": True,
         "content": {
             "application/x-ndjson": {
-                "schema": {"type": "string", "description": "One JSON object a line, each as for /sources/text."},
+                "schema": {
+                    "type": "array",
+                    "items": TextIn.model_json_schema(),
+                    "minItems": 1,
+                    "description": "One JSON object a line, each as for /sources/text.",
+                },
                 "example": '{"title": "Soup", "text": "Leeks and potatoes."}\n{"title": "Bread", "text": "Flour, water, salt."}\n',
             }
         },
@@ -47,7 +52,7 @@ REPLACEMENT_BODY: dict[str, Any] = {
 def upload(
     mind: Mind,
     tenant: Editor,
-    file: Annotated[list[UploadFile], File(description="One file or more; all together at most MAX_UPLOAD_MB.")],
+    file: Annotated[list[UploadFile], File(min_length=1, description="One file or more; all together at most MAX_UPLOAD_MB.")],
     tags: Annotated[list[Tag] | None, Form(max_length=50, description="Given once a tag.")] = None,
     uri: Annotated[Uri | None, Form()] = None,
 ) -> AcceptedList:
@@ -91,7 +96,7 @@ def delete(mind: Mind, tenant: Editor, source_id: SourceIdPath) -> AcceptedOut:
     return AcceptedOut.of(mind.sources.delete(tenant, source_id))
 
 
-@router.post("/reingest", status_code=202, responses=problems(_400="`missing` is not true.", _503="No LLM is set."))
+@router.post("/reingest", status_code=202, responses=problems(_400="`missing` is not true.", _409="No LLM is set."))
 def reingest_missing(mind: Mind, tenant: Editor, body: ReingestIn) -> AcceptedList:
     """With `missing`: ask the LLM about every chunk that has nothing of its, as after an outage or a budget; at most 10,000 sources."""
     if not body.missing:
@@ -102,7 +107,7 @@ def reingest_missing(mind: Mind, tenant: Editor, body: ReingestIn) -> AcceptedLi
 @router.post(
     "/{source_id}/reingest",
     status_code=202,
-    responses=problems(_404="No such source.", _409="It is being ingested.", _503="No LLM is set."),
+    responses=problems(_404="No such source.", _409="It is being ingested, or no LLM is set."),
     openapi_extra={"requestBody": {"content": {"application/json": {"example": {"missing": True}}}}},
 )
 def reingest(mind: Mind, tenant: Editor, source_id: SourceIdPath, body: ReingestIn | None = None) -> AcceptedOut:

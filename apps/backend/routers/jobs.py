@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 from apps.backend.access import Editor, Reader
 from apps.backend.dependencies import Cursor, JobIdPath, Limit, Mind, source_filter
 from apps.backend.events import STREAM, Events, event, respond
-from apps.backend.schemas.common import Page, problems
+from apps.backend.schemas.common import Page, listed, problems
 from apps.backend.schemas.jobs import JobOut
 from localmind.model import JobId, JobStatus, TenantId
 
@@ -20,7 +20,7 @@ WATCH_S = 5.0
 """How often a quiet stream looks whether its client is still there."""
 
 
-@router.get("", responses=problems())
+@router.get("", responses=listed(_404="No such source."))
 def list_jobs(
     mind: Mind,
     tenant: Reader,

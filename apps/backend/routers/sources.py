@@ -11,7 +11,7 @@ from starlette.background import BackgroundTask
 
 from apps.backend.access import Reader
 from apps.backend.dependencies import Cursor, Limit, Mind, SourceIdPath
-from apps.backend.schemas.common import Clean, Page, problems
+from apps.backend.schemas.common import Clean, Page, listed, problems
 from apps.backend.schemas.sources import ChunkOut, DocumentOut, SourceOut
 from localmind.model import SourceStatus
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1/sources", tags=["sources"])
 
 MISSING = problems(_404="No such source.", _409="It has not been read yet.")
 FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
+    200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
     206: {"description": "The part that `Range` asked for."},
     416: {"description": "The range is outside of the file."},
 }
@@ -31,7 +31,7 @@ SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:
 """A document is a stranger's page on our origin: it must not run scripts, load anything or read what else is here."""
 
 
-@router.get("", responses=problems())
+@router.get("", responses=listed())
 def list_sources(
     mind: Mind,
     tenant: Reader,
@@ -52,7 +52,7 @@ def get_source(mind: Mind, tenant: Reader, source_id: SourceIdPath) -> SourceOut
     return SourceOut.of(mind.sources.get(tenant, source_id))
 
 
-@router.get("/{source_id}/chunks", responses=MISSING)
+@router.get("/{source_id}/chunks", responses={**MISSING, **listed()})
 def list_chunks(mind: Mind, tenant: Reader, source_id: SourceIdPath, limit: Limit = 50, cursor: Cursor = None) -> Page[ChunkOut]:
     """The chunks of the visible version, in reading order."""
     found = mind.sources.chunks(tenant, source_id, limit=limit, cursor=cursor)
@@ -71,10 +71,10 @@ def get_content(mind: Mind, tenant: Reader, source_id: SourceIdPath) -> FileResp
     with ExitStack() as stack:
         content = stack.enter_context(mind.sources.content(tenant, source_id))
         keep = stack.pop_all()  # a temporary copy of a remote file has to stay until it is sent
-    headers = {} if content.media_type in UNSCRIPTED else {"Content-Security-Policy": SANDBOX}
+    policy = "frame-ancestors 'self'" if content.media_type in UNSCRIPTED else SANDBOX
     return FileResponse(
         content.path,
-        headers=headers,
+        headers={"Content-Security-Policy": policy},
         media_type=content.media_type,
         filename=content.filename,
         content_disposition_type="inline",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer
+from pydantic_core import CoreSchema
 
 ItemT = TypeVar("ItemT")
 
@@ -31,10 +32,21 @@ def _not_blank(value: str) -> str:
 Time = Annotated[datetime, PlainSerializer(_iso, return_type=str, when_used="json")]
 """ISO 8601, UTC, with Z."""
 
-Clean = Annotated[str, AfterValidator(_clean)]
+
+class Shown:
+    """A pattern that the API's description shows; the validator beside it is what checks."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "pattern": self._pattern}
+
+
+Clean = Annotated[str, AfterValidator(_clean), Shown(r"^[^\u0000]*$")]
 """Text that every store can keep and every client can read."""
 
-Filled = Annotated[str, AfterValidator(_clean), AfterValidator(_not_blank)]
+Filled = Annotated[str, AfterValidator(_clean), AfterValidator(_not_blank), Shown(r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
 Tag = Annotated[Filled, Field(min_length=1, max_length=100)]
 Tags = Annotated[list[Tag], Field(max_length=50)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
@@ -97,3 +109,8 @@ def problems(**reasons: str) -> dict[int | str, dict[str, Any]]:
     always = {"_422": "The request is malformed.", "_500": "Something went wrong.", "_503": "Starting, or a store is away."}
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
     return {int(status.lstrip("_")): {"description": reason, "content": content} for status, reason in {**always, **reasons}.items()}
+
+
+def listed(**reasons: str) -> dict[int | str, dict[str, Any]]:
+    """The same for a list."""
+    return problems(_400="The cursor is not one of this list.", **reasons)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
 from apps.backend.schemas.common import Reply, Request, Time
 
@@ -38,7 +38,7 @@ class Ready(Reply):
 class ReconcileIn(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"check": True}]})
 
-    check: bool = Field(False, description="Only report; change nothing.")
+    check: StrictBool = Field(False, description="Only report; change nothing.")
 
 
 class FindingOut(Reply):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, HttpUrl
+from pydantic import AnyUrl, ConfigDict, Field, StrictBool, UrlConstraints
 
 from apps.backend.schemas.common import Clean, Filled, Reply, Request, Tags, Time
 from localmind.model import Accepted, Chunk, Source, SourceStatus
@@ -40,7 +40,9 @@ class UrlIn(Request):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"url": "http://localhost:8080/handbook.html", "tags": ["handbook"]}]})
 
-    url: Annotated[HttpUrl, Field(description="http or https.")]
+    url: Annotated[
+        AnyUrl, UrlConstraints(max_length=2000, allowed_schemes=["http", "https"], host_required=True), Field(description="http or https.")
+    ]
     tags: Tags = Field(default_factory=list)
 
 
@@ -49,7 +51,7 @@ class ReingestIn(Request):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"missing": True}]})
 
-    missing: bool = Field(False, description="Only ask the LLM about chunks that have nothing of its.")
+    missing: StrictBool = Field(False, description="Only ask the LLM about chunks that have nothing of its.")
 
 
 class AcceptedOut(Reply):

@@ -93,6 +93,6 @@ def test_all_sources_are_not_read_anew_at_once(served: TestClient) -> None:
 
 def test_without_an_llm_nothing_can_be_missing(client: TestClient, handbook: dict[str, Any]) -> None:
     for path in ("/api/v1/sources/reingest", f"/api/v1/sources/{handbook['source_id']}/reingest"):
-        problem = problem_of(client.post(path, json={"missing": True}), 503)
-        assert problem["error_type"] == "configuration_error" and "LLM_MODEL" in problem["detail"]
+        problem = problem_of(client.post(path, json={"missing": True}), 409)
+        assert problem["error_type"] == "conflict" and "LLM_MODEL" in problem["detail"]
     assert client.get("/api/v1/usage").json()["calls"] == 0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from apps.backend.app import create_app
@@ -95,8 +99,31 @@ def test_a_web_socket_of_another_origin_is_closed(client: TestClient) -> None:
 def test_every_answer_carries_security_headers(client: TestClient) -> None:
     headers = client.get("/livez").headers
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["content-security-policy"] == "frame-ancestors 'self'"
+    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert headers["referrer-policy"] == "same-origin"
+    assert headers["permissions-policy"].startswith("camera=()")
+    assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+    assert "strict-transport-security" not in headers
+
+
+def test_over_tls_browsers_are_told_to_stay_with_it(tmp_path: Path) -> None:
+    client = TestClient(create_app(Settings(_env_file=None, data_dir=tmp_path, web=False)), base_url="https://127.0.0.1:8000")
+    assert client.get("/livez").headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_the_docs_run_their_own_script_and_no_other(client: TestClient) -> None:
+    answer = client.get("/docs")
+    (script,) = re.findall("<script>(.*?)</script>", answer.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = answer.headers["content-security-policy"]
+    assert f"script-src 'self' 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+
+
+@pytest.mark.parametrize("origins", ["*", "https://*.example", "notes.example", "https://notes.example/path", "https://a.example, *"])
+def test_origins_are_named_one_by_one(origins: str) -> None:
+    with pytest.raises(ValidationError, match="is no origin"):
+        Settings(_env_file=None, cors_origins=origins)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.9.1"])

@@ -339,3 +339,30 @@ def test_a_cursor_that_is_not_ours_is_refused(client: TestClient, path: str, cur
 )
 def test_the_routers_own_refusals_are_problems(client: TestClient, method: str, path: str, status: int) -> None:
     problem_of(client.request(method, path), status)
+
+
+def test_a_tag_given_twice_counts_once_also_for_what_is_there_already(client: TestClient) -> None:
+    body = {"title": "T", "text": "Words.", "uri": "note:twice", "tags": ["a", "a"]}
+    for text in ("Words.", "Other words."):
+        answer = client.post("/api/v1/sources/text", json=body | {"text": text})
+        assert answer.status_code == 202, answer.text
+    assert client.get(f"/api/v1/sources/{answer.json()['source_id']}").json()["tags"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/v1/sources/abc", "DELETE, GET, PUT"),
+        ("/api/v1/sources/upload", "POST"),
+        ("/api/v1/conversations/abc", "DELETE, GET, PATCH"),
+    ],
+)
+def test_a_method_that_is_not_there_is_told_all_that_are(client: TestClient, path: str, allowed: str) -> None:
+    answer = client.options(path)
+    problem_of(answer, 405)
+    assert answer.headers["allow"] == allowed
+
+
+def test_a_body_that_is_no_text_is_malformed(client: TestClient) -> None:
+    answer = client.post("/api/v1/search", content=b"\xff\x02", headers={"Content-Type": "application/json"})
+    assert problem_of(answer, 422)["errors"] == [{"field": "body", "message": "can't be parsed"}]

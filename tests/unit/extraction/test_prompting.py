@@ -48,7 +48,7 @@ def test_every_text_of_several_stands_verbatim_under_an_id_of_its_own():
 
     system, user = (turn.content for turn in prompting.turns(passages, ENTITY_TYPES))
 
-    ids = [prompting.id_of(n, passage) for n, passage in enumerate(passages, start=1)]
+    ids = prompting.ids(passages)
     assert len(set(ids)) == 4
     for id_, passage in zip(ids, passages, strict=True):
         assert f"--- PASSAGE {id_} ---\n{passage.text}\n--- END OF PASSAGE {id_} ---" in user
