@@ -240,7 +240,7 @@ def test_each_failure_doubles_the_lock(catalog: Catalog, accounts: Accounts) -> 
             accounts.logins.log_in("nobody@example.org", "wrong password", address=HERE)
         with catalog.database.write() as connection:
             left = sa.func.max(login_attempt.c.locked_until - login_attempt.c.updated_at)
-            locks.append(round(connection.execute(sa.select(left)).scalar_one(), 1))
+            locks.append(round(connection.execute(sa.select(left)).scalar_one()))
             connection.execute(sa.update(login_attempt).values(locked_until=0.0))
     assert locks[4:] == [2, 4, 8, 16]
 
