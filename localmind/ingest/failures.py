@@ -81,4 +81,4 @@ class Failures:
             return
         revision = self._store.catalog.sources.revision(job.tenant, job.source_id)
         if revision.latest == job.version and revision.visible < job.version:
-            self._store.discard(job.tenant, job.source_id)
+            self._store.discard(job)

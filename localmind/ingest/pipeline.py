@@ -336,7 +336,7 @@ class Pipeline:
     def _finish(self, work: Work) -> None:
         has_leftovers = self._store.has_leftovers(work)
         if has_leftovers:
-            self._store.clear_leftovers(work.job.tenant, work.revision.source_id, work.job.version)
+            self._store.clear_leftovers(work.job)
             self.settling.replaced(work.job.tenant)
         if self.enrich is not None:
             self.enrich.submit(work.job)

@@ -69,7 +69,7 @@ class Prepare:
         if revision.visible == job.version:  # a kill came between the version's appearance and the job's end
             return self._resume_after_commit(job, revision)
         if not claim.is_first or revision.visible != job.version - 1:  # somebody may have written, and got no further
-            self._store.sweep(job.tenant, job.source_id)
+            self._store.sweep(job)
         if revision.blob_key == UNFETCHED:
             revision = self._fetch(job, revision)
         if revision.document_key is None and not revision.is_text:

@@ -300,12 +300,12 @@ class Resolution:
             said = self._extractions.said(tenant, ids)
             ready = [each for each in said if each.source_id not in busy]
             self._store.naming.write(tenant, ready, called=called)
+        left = len(said) - len(ready)
         if not self._graph.in_catalog:  # a chunk that was deleted meanwhile does not come back
-            written = [each.chunk_id for each in ready]
-            gone = sorted(set(written) - self._store.catalog.chunks.present(tenant, written))
-            if gone:
-                self._graph.delete(tenant, gone)
-        return len(said) - len(ready)
+            present = self._store.catalog.chunks.present(tenant, [each.chunk_id for each in ready])
+            for source in sorted({each.source_id for each in ready if each.chunk_id not in present}):
+                left += not self._store.sweep_if_idle(tenant, source)
+        return left
 
 
 def _one_meaning(found: Sequence[Meant]) -> list[Meant]:

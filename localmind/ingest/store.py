@@ -196,12 +196,12 @@ class Store:
         """Whether the version before it left something to clear after the new one appeared."""
         return work.revision.visible > 0 or bool(work.present)
 
-    def clear_leftovers(self, tenant: TenantId, source: SourceId, version: int) -> None:
-        """After a version appeared: what indexes hold of chunks that are gone, old revisions and blobs that nothing needs."""
-        self.sweep(tenant, source)
-        with self.catalog.alone(tenant):
-            for key in self.catalog.sources.drop_old_revisions(tenant, source, keep_from=version):
-                self.blobs.delete(tenant, key)
+    def clear_leftovers(self, job: Job) -> None:
+        """After a job's version appeared: what indexes hold of chunks that are gone, old revisions and blobs that nothing needs."""
+        self.sweep(job)
+        with self.catalog.alone(job.tenant):
+            for key in self.catalog.sources.drop_old_revisions(job.tenant, _source_of(job), keep_from=job.version):
+                self.blobs.delete(job.tenant, key)
 
     def drop_blobs(self, tenant: TenantId, keys: Collection[BlobKey]) -> list[BlobKey]:
         """Remove those that no row needs, and no upload that commits meanwhile; returns them."""
@@ -216,14 +216,21 @@ class Store:
 
     # --- back
 
-    def sweep(self, tenant: TenantId, source: SourceId) -> None:
-        """Delete what indexes outside the catalog hold of the source without a row: of a batch that a kill cut off, or of chunks gone."""
-        known = self.catalog.chunks.ids_of(tenant, source)
+    def sweep(self, job: Job) -> None:
+        """Delete what indexes outside the catalog hold of the job's source without a row: of a batch that a kill cut off, or of chunks
+        gone. Leaves off where another worker has the job by now: what that one writes has no row yet either.
+        """
         for index in self._outside():
-            for keys in list(index.keys(tenant, source=source)):
-                orphans = [key.chunk_id for key in keys if key.chunk_id not in known]
-                if orphans:
-                    index.delete(tenant, orphans)
+            for keys in list(index.keys(job.tenant, source=_source_of(job))):
+                if self._without_rows(job.tenant, keys):
+                    with self.catalog.database.write():  # nobody takes the job until the transaction's end
+                        if not self.catalog.jobs.confirm([job]):
+                            return
+                        index.delete(job.tenant, self._without_rows(job.tenant, keys))
+
+    def _without_rows(self, tenant: TenantId, keys: Sequence[ChunkKey]) -> list[ChunkId]:
+        present = self.catalog.chunks.present(tenant, [key.chunk_id for key in keys])
+        return [key.chunk_id for key in keys if key.chunk_id not in present]
 
     def sweep_if_idle(self, tenant: TenantId, source: SourceId) -> bool:
         """Sweep, unless a job works on the source or will: what it writes has no row yet. False then."""
@@ -232,7 +239,10 @@ class Store:
         with self.catalog.alone(tenant):
             if self.catalog.jobs.is_open(tenant, source):
                 return False
-            self.sweep(tenant, source)
+            for index in self._outside():
+                for keys in list(index.keys(tenant, source=source)):
+                    if orphans := self._without_rows(tenant, keys):
+                        index.delete(tenant, orphans)
             known = sorted(self.catalog.chunks.ids_of(tenant, source))
             if self.vectors.count(tenant, source=source) > len(known):  # appended once more, by a worker that was late
                 vectors = self.vectors.get(tenant, known)
@@ -248,10 +258,14 @@ class Store:
         """The indexes that don't commit with the catalog."""
         return [self.vectors, *(index for index in (self.text, self.graph) if not index.in_catalog)]
 
-    def discard(self, tenant: TenantId, source: SourceId) -> None:
-        """Take back what was staged for a version that will not appear."""
-        self.drop_chunks(tenant, self.catalog.chunks.staged_ids(tenant, source))
-        self.sweep(tenant, source)
+    def discard(self, job: Job) -> None:
+        """Take back what was staged for a job's version, which will not appear; leaves off where another worker has the job by now."""
+        for batch in batched(self.catalog.chunks.staged_ids(job.tenant, _source_of(job)), CHUNKS_A_TRANSACTION):
+            with self.catalog.database.write():
+                if not self.catalog.jobs.confirm([job]):
+                    return
+                self._drop_rows(job.tenant, batch)
+        self.sweep(job)
 
     def remove(self, tenant: TenantId, sources: Sequence[SourceId], jobs: Sequence[Job]) -> None:
         """Remove hidden sources from every store and finish their jobs. Safe to run again after a kill."""
@@ -292,6 +306,11 @@ class Store:
             if self.catalog.extractions.has_any(tenant):
                 self.catalog.extractions.forget(tenant, [text_hash(text) for text in self.catalog.chunks.texts(tenant, ids)])
             self.catalog.chunks.delete(tenant, ids)
+
+
+def _source_of(job: Job) -> SourceId:
+    assert job.source_id is not None  # a job that writes has one
+    return job.source_id
 
 
 def _said(items: Sequence[Written]) -> list[ChunkExtraction]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import sqlalchemy as sa
 
+from localmind.catalog.tables import chunk as chunk_table
 from localmind.catalog.tables import job as job_table
 from localmind.errors import StoreUnavailable
 from localmind.ingest.outages import MAX_WAIT_S, Outages
-from localmind.model import PERSONAL, JobStatus, SourceStatus
+from localmind.model import PERSONAL, ChunkId, ChunkKey, JobStatus, SourceStatus
 from tests.unit.ingest.test_ingest import OTTERS, manual
 
 
@@ -239,3 +241,39 @@ def test_a_chunk_that_a_late_worker_appended_once_more_is_made_one_again(desk):
     assert store.sweep_if_idle(PERSONAL, accepted.source_id)
 
     assert vectors.count(PERSONAL) == len(keys)
+
+
+def test_a_worker_that_lost_its_job_sweeps_nothing_that_its_successor_writes(desk):
+    accepted = desk.put(OTTERS)
+    store, job = desk.mind.store, desk.mind.jobs.get(PERSONAL, accepted.job_id)
+    (key,) = [key for keys in store.vectors.keys(PERSONAL, source=accepted.source_id) for key in keys]
+    vector = store.vectors.get(PERSONAL, [key.chunk_id])[key.chunk_id].reshape(1, -1)
+    store.vectors.write(PERSONAL, [ChunkKey(ChunkId("written-before-its-row"), accepted.source_id)], vector)
+
+    store.sweep(replace(job, owner="a worker that was late"))
+    assert store.vectors.count(PERSONAL, source=accepted.source_id) == 2
+
+    with desk.mind.catalog.database.write() as connection:
+        connection.execute(sa.update(job_table).where(job_table.c.id == job.id).values(status=JobStatus.RUNNING, owner="me"))
+    store.sweep(replace(job, owner="me"))
+    assert store.vectors.count(PERSONAL, source=accepted.source_id) == 1
+
+
+def test_a_sweep_looks_for_rows_when_it_has_seen_what_the_index_holds(desk, monkeypatch):
+    accepted = desk.put(OTTERS)
+    store, job = desk.mind.store, desk.mind.jobs.get(PERSONAL, accepted.job_id)
+    with desk.mind.catalog.database.write() as connection:
+        connection.execute(sa.update(job_table).where(job_table.c.id == job.id).values(status=JobStatus.RUNNING, owner="me"))
+        rows = connection.execute(sa.select(chunk_table).where(chunk_table.c.source_id == accepted.source_id)).mappings().all()
+        connection.execute(sa.delete(chunk_table).where(chunk_table.c.source_id == accepted.source_id))
+    keys = store.vectors.keys
+
+    def committed_meanwhile(*args, **kwargs):
+        found = list(keys(*args, **kwargs))
+        with desk.mind.catalog.database.write() as connection:
+            connection.execute(sa.insert(chunk_table), [dict(row) for row in rows])
+        return iter(found)
+
+    monkeypatch.setattr(store.vectors, "keys", committed_meanwhile)
+    store.sweep(replace(job, owner="me"))
+    assert store.vectors.count(PERSONAL, source=accepted.source_id) == len(rows) > 0
