@@ -19,6 +19,7 @@ from localmind.readers import frames
 from localmind.readers.frames import Frame, FrameReader
 
 _HAS_PROC = Path("/proc/self/statm").exists()
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 _TICK_S = 0.05
 _EXIT_WAIT_S = 1.0
 _SHARE_OF_MEMORY = 0.6
@@ -40,6 +41,8 @@ class ReaderProcess:
         lifeline, self._lifeline = os.pipe()
         # -S and -I: nothing of the environment or of site's start files; the service's own path makes `localmind` found.
         path = [entry or str(os.getcwd()) for entry in sys.path]  # noqa: PTH109
+        # Linux counts the memory of whoever starts a process as that process's own, up to its first instruction: getrusage(2), exec.
+        self._inherited_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
         call = f"main({requests}, {answers}, {lifeline}, {memory_mb})"
         start = f"import sys; sys.path[:] = {path!r}; from localmind.readers.child import main; {call}"
         try:
@@ -62,7 +65,7 @@ class ReaderProcess:
         self._frames = FrameReader(self._answers)
         self._memory_mb = memory_mb
         self._ended = False
-        self._peak_bytes = 0
+        self._peak_bytes = self._seen_bytes = 0
         self.files = 0
         self.idle_since = time.monotonic()
 
@@ -78,7 +81,9 @@ class ReaderProcess:
     @property
     def resident_bytes(self) -> int:
         """0 where the system does not tell or the process is gone."""
-        return resident_bytes(self.pid)
+        now = resident_bytes(self.pid)
+        self._seen_bytes = max(self._seen_bytes, now)
+        return now
 
     def ask(self, request: Mapping[str, Any]) -> None:
         """Raises BrokenPipeError when the process has gone since it was last used."""
@@ -89,7 +94,7 @@ class ReaderProcess:
         return Watch(self, self._frames, self._answers, limits, cancelled)
 
     def end(self) -> int:
-        """Kills the process and what it started, frees everything. Its highest resident memory in bytes. Safe to call twice."""
+        """Kills the process and what it started, frees everything. Its highest resident memory in bytes, as far as known. Twice is safe."""
         if self._ended:
             return self._peak_bytes
         self._ended = True
@@ -118,7 +123,8 @@ class ReaderProcess:
             pid, status, usage = os.wait4(self.pid, options)
             if pid:
                 self._process.returncode = os.waitstatus_to_exitcode(status)
-                self._peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+                peak = usage.ru_maxrss * _MAXRSS_BYTES
+                self._peak_bytes = peak if peak > self._inherited_bytes else self._seen_bytes
 
 
 class Watch:

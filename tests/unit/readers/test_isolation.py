@@ -127,3 +127,10 @@ def run_filter(machine: isolation._Machine, audit: int, number: int) -> int:
             word = {0: number, 4: audit}[value]
         else:
             at += if_so if (word == value if operation == isolation._EQUAL else word >= value) else if_not
+
+
+def test_a_crash_is_not_taken_for_the_memory_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = bytearray(700 * 1024 * 1024)
+    held[::4096] = bytes(len(held[::4096])).replace(b"\0", b"\1")  # touched: it is this process's, and a child's until it runs
+    with pytest.raises(Broken, match="crashed"):
+        read_with("import os; os.abort()", tmp_path, monkeypatch)
