@@ -66,6 +66,7 @@ def handbook() -> bytes:
 
 
 def drop(page: Any, name: str, data: bytes, media_type: str = "application/pdf") -> None:
+    page.get_by_text("Drop files or folders anywhere").wait_for()  # the zone hears of drops once its module is loaded
     page.evaluate(DROP, [name, media_type, base64.b64encode(data).decode()])
 
 
