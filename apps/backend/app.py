@@ -29,6 +29,7 @@ from apps.backend.routers import (
     jobs,
     maintenance,
     search,
+    single_sign_on,
     sources,
     spaces,
     tenants,
@@ -47,7 +48,7 @@ log = structlog.get_logger("localmind.service")
 THREADS = 64
 """Plain routes run in these; a chat with a slow LLM holds one for its whole answer."""
 
-ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, tenants, spaces, api_keys)
+ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, single_sign_on, tenants, spaces, api_keys)
 
 
 def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
