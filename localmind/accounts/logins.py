@@ -126,13 +126,25 @@ class Logins:
         self, user_id: UserId, tenant: str | None, *, only: Collection[TenantId] | None = None, cookie_hash: str | None = None
     ) -> Session:
         places = [place for place in self._accounts.places(user_id) if not place.disabled and (only is None or place.tenant in only)]
-        place = _choose(places, tenant)
+        place = self._choose(user_id, places, tenant)
         session_id = SessionId(random_id())
         self._sessions.add(place.tenant, user_id, session_id, lasts_s=self._lasts_s, cookie_hash=cookie_hash)
         self._accounts.logged_in(user_id)
         self._sessions.drop_ended()
         self._attempts.forget()
         return Session(session_id, place.tenant, user_id, place.role, generation=1)
+
+    def _choose(self, user_id: UserId, places: list[Place], tenant: str | None) -> Place:
+        """Somebody who may enter nowhere is told what somebody unknown is."""
+        fitting = [place for place in places if tenant is None or place.tenant == tenant]
+        if not fitting:
+            raise _refused()
+        if len(fitting) > 1:
+            known = {one.id: one.name for one in self._accounts.tenants_of(user_id)}
+            ids = [place.tenant for place in fitting]
+            hint = f"Name one as `tenant`: {', '.join(ids)}."
+            raise InvalidInput("You belong to several tenants.", hint=hint, tenants=ids, names=[known.get(one, one) for one in ids])
+        return fitting[0]
 
     def _pair(self, session: Session) -> Pair:
         refresh = new_token(REFRESH)
@@ -141,17 +153,6 @@ class Logins:
 
     def _sign(self, session: Session) -> str:
         return self._tokens.sign(session.tenant, session.user_id, session.role, session.id, session.generation)
-
-
-def _choose(places: list[Place], tenant: str | None) -> Place:
-    """Somebody who may enter nowhere is told what somebody unknown is."""
-    fitting = [place for place in places if tenant is None or place.tenant == tenant]
-    if not fitting:
-        raise _refused()
-    if len(fitting) > 1:
-        ids = [place.tenant for place in fitting]
-        raise InvalidInput("You belong to several tenants.", hint=f"Name one as `tenant`: {', '.join(ids)}.", tenants=ids)
-    return fitting[0]
 
 
 def _refused() -> Unauthenticated:

@@ -54,7 +54,7 @@ def come_back_from_provider(
             flow, Returned(state, code, iss), redirect_uri=_way_back(request), tenant=tenant or None
         )
     except LocalMindError as problem:
-        if not (mind.settings.web and "text/html" in request.headers.get("accept", "")):
+        if not (request.app.state.front.is_enabled and "text/html" in request.headers.get("accept", "")):
             raise
         refused = RedirectResponse(f"/login?problem={problem.error_type}", status_code=303)
         cookies.drop_flow(refused)

@@ -182,16 +182,6 @@ def test_a_browser_keeps_a_cookie_that_only_our_own_pages_can_use(team: TestClie
     assert browser.get("/api/v1/auth/me").status_code == 401
 
 
-def test_the_page_is_closed(team: TestClient, settings_for: Callable[..., Settings], tmp_path: Any) -> None:
-    app = create_app(settings_for(tmp_path / "lm", **CHEAP).model_copy(update={"web": True}))
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        for path in ("/", "/sources/abc", "/sources/abc/pages/1.png", "/_nicegui/x"):
-            answer = client.get(path)
-            assert answer.status_code == 401 and "login" in answer.text
-        assert client.get("/livez").status_code == 200
-        assert client.get("/docs").status_code == 200
-
-
 # --- what each may
 
 
