@@ -20,9 +20,10 @@ def build_account(visit: Visit) -> None:
         if len(visit.spaces) > 1:
             _build_spaces(visit)
         with (
-            button(profile.account.email, None, symbol="person", classes="button-quiet account-button"),
+            button(profile.account.email, None, symbol="person", classes="button-quiet account-button") as opener,
             ui.menu().classes("menu").props('anchor="bottom right" self="top right"'),
         ):
+            opener.props["aria-label"] = profile.account.email  # on a phone only the symbol is shown
             with box("account-facts"):
                 Text("strong", profile.account.name)
                 Text("span", profile.account.email)

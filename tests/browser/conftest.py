@@ -162,7 +162,8 @@ def _wait_until_up(service: Service, process: subprocess.Popen[bytes], log: Path
         if process.poll() is not None:
             break
         try:
-            if httpx.get(service.url, timeout=5).status_code < 400:  # where people log in, it leads to the login
+            # Where people log in, it leads to the login.
+            if httpx.get(service.url, headers={"Accept": "text/html"}, timeout=5).status_code < 400:
                 return
         except httpx.TransportError:
             pass

@@ -198,6 +198,18 @@ def test_a_person_goes_from_one_space_to_another(open_page: OpenPage, team: Serv
     assert made in opened.value.url
 
 
+def test_a_phone_has_room_for_who_is_logged_in(open_page: OpenPage, tides: str) -> None:
+    page = open_page(has_touch=True, is_mobile=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    log_in(page, "ann")
+    page.get_by_role("button", name="ann@example.org").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.goto(f"{page.url.rstrip('/')}/sources/{tides}")
+    page.get_by_role("button", name="ann@example.org").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_somebody_logs_in_by_their_organisation(browser: Any, team: Service, provider: OIDCProvider) -> None:
     rule = {"link_by_email": True}
     httpx.put(f"{team.url}/api/v1/tenants/personal/login-rule", json=rule, headers=as_(team, "ann").headers).raise_for_status()
