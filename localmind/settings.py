@@ -49,6 +49,15 @@ class Settings(BaseSettings):
     refresh_token_days: int = Field(30, ge=1, le=365, description="Time that a login lasts without a new password, in days.")
     password_memory_kib: int = Field(65536, ge=8, le=4194304, description="Memory that hashing a password takes (argon2id), in KiB.")
     password_rounds: int = Field(3, ge=1, le=100, description="Passes over that memory.")
+    oidc_issuer: str = Field("", description="OpenID Connect provider that people may log in by, as its issuer (https://...); unset: none.")
+    oidc_client_id: str = Field("", description="What the provider knows this service as; needed with OIDC_ISSUER.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="The secret to that; unset: a public client.")
+    oidc_scopes: str = Field(
+        "openid email profile", pattern=r"^([\x21-\x7e]+ )*openid( [\x21-\x7e]+)*$", description="What is asked of the provider."
+    )
+    google_client_id: str = Field(
+        "", description="Client id of a Google button, whose ID tokens POST /api/v1/auth/google takes; unset: none."
+    )
     localmind_api_key: SecretStr = Field(SecretStr(""), description="API key that the command line sends.")
     localmind_admin_password: SecretStr = Field(
         SecretStr(""), description="Password that `localmind admin create-user` gives; unset: it asks for one."
@@ -174,6 +183,14 @@ class Settings(BaseSettings):
         for origin in value:
             if not re.fullmatch(r"https?://[^/*?#@\s]+", origin):
                 raise ValueError(f"{origin!r} is no origin; write https://notes.example, and not *")
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        """Whoever can change what the provider answers can log in as anybody."""
+        if value and not re.fullmatch(r"https://[^?#@\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/[^?#@\s]*)?", value):
+            raise ValueError(f"{value!r} is no issuer that can be trusted; write https://login.example (http only on this machine)")
         return value
 
     @field_validator("fetch_allow")

@@ -33,13 +33,32 @@ Dependency = TypeVar("Dependency", bound=Callable[..., Any])
 
 async def recognise(connection: HTTPConnection) -> Principal:
     """Who asks. Raises Unauthenticated; Unavailable while the service starts."""
+    return await _authenticated(connection, credentials_of(connection.headers, connection.cookies.get(COOKIE)))
+
+
+async def recognise_visitor(connection: HTTPConnection) -> Principal:
+    """Who opens a page or something on it, by the cookie alone. Raises as recognise() does.
+
+    A link from elsewhere may lead here, and a login provider does: to show a page changes nothing, and no other page can read it.
+    """
+    is_ours = _follows_a_link(connection) or is_same_origin(connection.headers)
+    return await _authenticated(connection, Credentials(cookie=connection.cookies.get(COOKIE) if is_ours else None))
+
+
+async def _authenticated(connection: HTTPConnection, credentials: Credentials) -> Principal:
     if not connection.app.state.has_logins:
         _require_near(connection)
         return OWNER_HERE
     authentication = connection.app.state.service.mind.accounts.authentication
-    credentials = credentials_of(connection.headers, connection.cookies.get(COOKIE))
     known: Principal | None = authentication.known(credentials)
     return known if known is not None else await to_thread.run_sync(authentication.authenticate, credentials)
+
+
+def _follows_a_link(connection: HTTPConnection) -> bool:
+    """What a browser says of a request for a page in a tab of its own."""
+    is_get = connection.scope["type"] == "http" and connection.scope["method"] in ("GET", "HEAD")
+    headers = connection.headers
+    return is_get and (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
 
 
 async def principal(request: Request) -> Principal:

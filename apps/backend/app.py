@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from apps.backend import bodies, docs, errors, front, processes
 from apps.backend.config import get_settings, version
-from apps.backend.gate import Gate
+from apps.backend.gate import Gate, PageGate
 from apps.backend.middleware import BodyLimit, RequestContext
 from apps.backend.routers import (
     api_keys,
@@ -29,6 +29,7 @@ from apps.backend.routers import (
     jobs,
     maintenance,
     search,
+    single_sign_on,
     sources,
     spaces,
     tenants,
@@ -47,7 +48,7 @@ log = structlog.get_logger("localmind.service")
 THREADS = 64
 """Plain routes run in these; a chat with a slow LLM holds one for its whole answer."""
 
-ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, tenants, spaces, api_keys)
+ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, single_sign_on, tenants, spaces, api_keys)
 
 
 def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
@@ -77,8 +78,7 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
     for router in _routers(settings):
         app.include_router(router)
     app.state.routes = [route for router in _routers(settings) for route in router.routes if isinstance(route, APIRoute)]
-    notice = front.CLOSED if settings.web and needs_login(settings) else None
-    app.state.front = front.Front(app.router.default, enabled=_has_pages(settings), closed=notice)
+    app.state.front = front.Front(app.router.default, enabled=_has_pages(settings))
     app.router.default = app.state.front  # the last resort: a mount at / would hide the API's own 405
     return app
 
@@ -107,11 +107,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 
 def _has_pages(settings: Settings) -> bool:
-    """A page's later calls have to meet the process that drew it, and several processes on one port take turns.
-
-    The page knows no logins: where they are needed it stays away.
-    """
-    return settings.web and not processes.is_one_of_several() and not needs_login(settings)
+    """A page's later calls have to meet the process that drew it, and several processes on one port take turns."""
+    return settings.web and not processes.is_one_of_several()
 
 
 @asynccontextmanager
@@ -142,4 +139,4 @@ async def _open_pages(app: FastAPI, service: Service, stack: AsyncExitStack) -> 
         log.exception("pages_failed")
         app.state.front.give_up()
     else:
-        app.state.front.show(pages)
+        app.state.front.show(PageGate(pages))

@@ -1,15 +1,24 @@
-"""Nobody unknown gets as far as a route, nor has a body read, but where a route is declared OPEN. The routes' own roles come after."""
+"""Nobody unknown gets as far as a route, nor has a body read, but where a route is declared OPEN. The routes' own roles come after.
+
+The same for the web page: its pictures, its scripts and its WebSocket.
+"""
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apps.backend import access, errors
-from localmind.errors import LocalMindError
+from localmind.errors import LocalMindError, Unauthenticated
 
 GATED = ("/api/", "/v1/", "/mcp")
+LOGIN_PAGE = "/login"
+LOOKS = "/web/"
+"""Style sheet and icons, which the login page needs and which say nothing."""
 
 
 class Gate:
@@ -26,11 +35,7 @@ class Gate:
         try:
             scope["state"]["principal"] = await access.recognise(HTTPConnection(scope))
         except LocalMindError as error:
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008, "reason": error.message})
-            else:
-                problem = errors.from_error(error)
-                await problem.response(errors.request_id(scope), errors.headers_of(error))(scope, receive, send)
+            await _turn_away(error, scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -42,3 +47,47 @@ class Gate:
             self._open = frozenset(route.path for route in access.declared(app) if route.needs == access.NOTHING)
         scope.setdefault("state", {})
         return scope["path"] not in self._open
+
+
+class PageGate:
+    """Stands before the web page. A person who has to log in first is led there, and back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = HTTPConnection(scope)
+        try:
+            if scope["path"] != LOGIN_PAGE and not scope["path"].startswith(LOOKS):
+                scope.setdefault("state", {})["principal"] = await access.recognise_visitor(connection)
+        except Unauthenticated as error:
+            if scope["type"] == "websocket" or not _may_log_in(connection):
+                await _turn_away(error, scope, receive, send)
+            else:
+                await RedirectResponse(_login_page(connection), status_code=303, headers={"Cache-Control": "no-store"})(
+                    scope, receive, send
+                )
+        except LocalMindError as error:
+            await _turn_away(error, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _may_log_in(connection: HTTPConnection) -> bool:
+    """A person is asking, where there is a login."""
+    return bool(connection.app.state.has_logins) and "text/html" in connection.headers.get("accept", "")
+
+
+def _login_page(connection: HTTPConnection) -> str:
+    if connection.scope["method"] != "GET":
+        return LOGIN_PAGE
+    back = connection.url.path + (f"?{connection.url.query}" if connection.url.query else "")
+    return LOGIN_PAGE if back == "/" else f"{LOGIN_PAGE}?{urlencode({'back': back})}"
+
+
+async def _turn_away(error: LocalMindError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
+    else:
+        problem = errors.from_error(error)
+        await problem.response(errors.request_id(scope), errors.headers_of(error))(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from localmind.accounts.emails import canonical
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from localmind.accounts.tokens import Tokens
     from localmind.catalog.accounts import Place
     from localmind.catalog.catalog import Catalog
+    from localmind.model import TenantId
 
 FROM_ONE_PLACE = Rule(free=5, first_s=2, most_s=900)
 FROM_ANYWHERE = Rule(free=20, first_s=5, most_s=300)
@@ -55,10 +57,7 @@ class Logins:
 
     def log_in_page(self, email: str, password: str, *, address: str, tenant: str | None = None) -> str:
         """The same for a browser's cookie: its content."""
-        account = self.prove(email, password, address=address)
-        cookie = new_token(COOKIE)
-        self._begin(account.id, tenant, cookie_hash=digest(cookie))
-        return cookie
+        return self.enter_page(self.prove(email, password, address=address), tenant)
 
     def prove(self, email: str, password: str, *, address: str) -> Account:
         """The account, if that is its password. Every door that takes a password goes through here, and counts failures."""
@@ -77,9 +76,15 @@ class Logins:
             self._accounts.set_password(account.id, verdict.new_hash)
         return account
 
-    def enter(self, account: Account, tenant: str | None = None) -> Pair:
-        """For an account that has proved who it is in another way."""
-        return self._pair(self._begin(account.id, tenant))
+    def enter(self, account: Account, tenant: str | None = None, *, only: Collection[TenantId] | None = None) -> Pair:
+        """For an account that has proved who it is in another way. only: the tenants that this way leads to; None: all of its."""
+        return self._pair(self._begin(account.id, tenant, only=only))
+
+    def enter_page(self, account: Account, tenant: str | None = None, *, only: Collection[TenantId] | None = None) -> str:
+        """The same for a browser's cookie: its content."""
+        cookie = new_token(COOKIE)
+        self._begin(account.id, tenant, only=only, cookie_hash=digest(cookie))
+        return cookie
 
     def refresh(self, token: str) -> Pair:
         """A new pair for a refresh token, which is used up. One that was used before ends the login. Raises Unauthenticated."""
@@ -117,14 +122,29 @@ class Logins:
         self._accounts.set_password(account.id, self._passwords.hash(new))
         self.log_out_everywhere(principal)
 
-    def _begin(self, user_id: UserId, tenant: str | None, *, cookie_hash: str | None = None) -> Session:
-        place = _choose([place for place in self._accounts.places(user_id) if not place.disabled], tenant)
+    def _begin(
+        self, user_id: UserId, tenant: str | None, *, only: Collection[TenantId] | None = None, cookie_hash: str | None = None
+    ) -> Session:
+        places = [place for place in self._accounts.places(user_id) if not place.disabled and (only is None or place.tenant in only)]
+        place = self._choose(user_id, places, tenant)
         session_id = SessionId(random_id())
         self._sessions.add(place.tenant, user_id, session_id, lasts_s=self._lasts_s, cookie_hash=cookie_hash)
         self._accounts.logged_in(user_id)
         self._sessions.drop_ended()
         self._attempts.forget()
         return Session(session_id, place.tenant, user_id, place.role, generation=1)
+
+    def _choose(self, user_id: UserId, places: list[Place], tenant: str | None) -> Place:
+        """Somebody who may enter nowhere is told what somebody unknown is."""
+        fitting = [place for place in places if tenant is None or place.tenant == tenant]
+        if not fitting:
+            raise _refused()
+        if len(fitting) > 1:
+            known = {one.id: one.name for one in self._accounts.tenants_of(user_id)}
+            ids = [place.tenant for place in fitting]
+            hint = f"Name one as `tenant`: {', '.join(ids)}."
+            raise InvalidInput("You belong to several tenants.", hint=hint, tenants=ids, names=[known.get(one, one) for one in ids])
+        return fitting[0]
 
     def _pair(self, session: Session) -> Pair:
         refresh = new_token(REFRESH)
@@ -133,17 +153,6 @@ class Logins:
 
     def _sign(self, session: Session) -> str:
         return self._tokens.sign(session.tenant, session.user_id, session.role, session.id, session.generation)
-
-
-def _choose(places: list[Place], tenant: str | None) -> Place:
-    """Somebody who may enter nowhere is told what somebody unknown is."""
-    fitting = [place for place in places if tenant is None or place.tenant == tenant]
-    if not fitting:
-        raise _refused()
-    if len(fitting) > 1:
-        ids = [place.tenant for place in fitting]
-        raise InvalidInput("You belong to several tenants.", hint=f"Name one as `tenant`: {', '.join(ids)}.", tenants=ids)
-    return fitting[0]
 
 
 def _refused() -> Unauthenticated:

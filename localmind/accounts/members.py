@@ -81,11 +81,15 @@ class Members:
 
     def rename_tenant(self, principal: Principal, tenant: TenantId, name: str) -> Tenant:
         require(principal.role, Role.ADMIN)
-        if tenant != principal.tenant:
-            raise NotFound(f"There is no tenant {tenant!r}.", hint="You can change the one that you are logged in to.")
+        self.require_own(principal, tenant)
         self._accounts.ensure_tenant(tenant, FIRST_TENANT)
         self._accounts.rename_tenant(tenant, name)
         return self.tenant(principal)
+
+    def require_own(self, principal: Principal, tenant: TenantId) -> None:
+        """Raises NotFound for any tenant but the one that the principal is logged in to."""
+        if tenant != principal.tenant:
+            raise NotFound(f"There is no tenant {tenant!r}.", hint="You can change the one that you are logged in to.")
 
     # --- members
 

@@ -15,6 +15,7 @@ from localmind.catalog.chunks import Chunks
 from localmind.catalog.communities import CommunityTable
 from localmind.catalog.database import Database
 from localmind.catalog.extractions import ExtractionTable
+from localmind.catalog.identities import IdentityTable
 from localmind.catalog.invitations import InvitationTable
 from localmind.catalog.jobs import Claim, JobTable
 from localmind.catalog.sessions import SessionTable
@@ -40,6 +41,7 @@ class Catalog:
         self.sessions = SessionTable(database)
         self.attempts = AttemptTable(database)
         self.invitations = InvitationTable(database)
+        self.identities = IdentityTable(database)
         self.spaces = SpaceTable(database)
         self.api_keys = ApiKeyTable(database)
 

@@ -6,11 +6,23 @@ from fastapi import APIRouter
 
 from apps.backend.access import Administrator, Member
 from apps.backend.dependencies import Cursor, InvitationIdPath, Limit, Mind, TenantIdPath, UserIdPath
-from apps.backend.schemas.accounts import InvitationOut, InvitedOut, InviteIn, Renamed, TenantOut, UserChange, UserOut
+from apps.backend.schemas.accounts import (
+    InvitationOut,
+    InvitedOut,
+    InviteIn,
+    LoginRuleIn,
+    LoginRuleOut,
+    Renamed,
+    TenantOut,
+    UserChange,
+    UserOut,
+)
 from apps.backend.schemas.common import Page, problems
+from localmind.accounts.model import LoginRule
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
 
+OTHER = "Not the tenant that you are logged in to."
 MISSING = problems(_404="No such user.")
 CHANGE = problems(_404="No such user.", _409="The tenant's last owner.")
 
@@ -21,10 +33,25 @@ def list_tenants(mind: Mind, who: Member) -> Page[TenantOut]:
     return Page(items=[TenantOut.model_validate(one) for one in mind.accounts.members.tenants(who)])
 
 
-@router.patch("/tenants/{tenant_id}", responses=problems(_404="Not the tenant that you are logged in to."))
+@router.patch("/tenants/{tenant_id}", responses=problems(_404=OTHER))
 def rename_tenant(mind: Mind, who: Administrator, tenant_id: TenantIdPath, body: Renamed) -> TenantOut:
     """Give it another name."""
     return TenantOut.model_validate(mind.accounts.members.rename_tenant(who, tenant_id, body.name))
+
+
+@router.get("/tenants/{tenant_id}/login-rule", responses=problems(_404=OTHER))
+def get_login_rule(mind: Mind, who: Administrator, tenant_id: TenantIdPath) -> LoginRuleOut:
+    """What the tenant allows logins by a provider."""
+    mind.accounts.members.require_own(who, tenant_id)
+    return LoginRuleOut.of(mind.accounts.single_sign_on.rule(who))
+
+
+@router.put("/tenants/{tenant_id}/login-rule", responses=problems(_400="Not a domain.", _404=OTHER, _409="Another tenant's domain."))
+def set_login_rule(mind: Mind, who: Administrator, tenant_id: TenantIdPath, body: LoginRuleIn) -> LoginRuleOut:
+    """Say who may come in by a login provider. It counts from the next login on."""
+    mind.accounts.members.require_own(who, tenant_id)
+    rule = LoginRule(body.link_by_email, frozenset(body.join_domains))
+    return LoginRuleOut.of(mind.accounts.single_sign_on.set_rule(who, rule))
 
 
 @router.get("/users", responses=problems())
