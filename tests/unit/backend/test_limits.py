@@ -24,6 +24,7 @@ from tests.unit.backend.asking import HANDBOOK, problem_of, wait_for_job, wait_u
 from tests.unit.backend.test_accounts import CHEAP, PASSWORD, bearer, log_in
 
 RATES: dict[str, Any] = {
+    "rate_limits": "auto",
     "rate_limit_user": 30,
     "rate_limit_api_key": 4,
     "rate_limit_tenant": 70,
@@ -44,7 +45,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[...,
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[..., Settings]) -> Iterator[TestClient]:
     """A service with logins and small limits, two tenants, and two people in the first."""
-    app = create_app(settings_for(tmp_path_factory.mktemp("limited") / "lm", **CHEAP, **RATES))
+    app = create_app(settings_for(tmp_path_factory.mktemp("limited") / "lm", **(CHEAP | RATES)))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         wait_until_ready(client)
         members = app.state.service.mind.accounts.members
@@ -344,3 +345,35 @@ def test_a_stream_may_take_longer(impatient: FastAPI) -> None:
     impatient.router.routes.sort(key=lambda route: getattr(route, "path", "") != "/api/v1/jobs/1/events")
     assert client.get("/api/v1/jobs/1/events").json() == "done"
     problem_of(client.get("/api/v1/other"), 504)
+
+
+def test_a_body_that_does_not_come_ends_the_request(impatient: FastAPI) -> None:
+    async def run() -> list[Any]:
+        sent: list[Any] = []
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/api/v1/sources/upload",
+            "raw_path": b"/api/v1/sources/upload",
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"multipart/form-data; boundary=x")],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+            "scheme": "http",
+            "http_version": "1.1",
+            "root_path": "",
+        }
+        pieces = [{"type": "http.request", "body": b"--x\r\n", "more_body": True}]
+
+        async def receive() -> Any:
+            return pieces.pop() if pieces else await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await asyncio.wait_for(impatient(scope, receive, send), 10)
+        return sent
+
+    start, body = asyncio.run(run())
+    assert start["status"] == 408 and b"application/problem+json" in dict(start["headers"])[b"content-type"]
+    assert b"0.2 seconds" in body["body"]
