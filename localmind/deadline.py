@@ -25,6 +25,21 @@ def within(seconds: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
+def lift() -> None:
+    """What this context does from now on is for nobody who waits."""
+    _ends_at.set(None)
+
+
+@contextmanager
+def lifted() -> Iterator[None]:
+    """For what has to be written down whoever waits for it."""
+    token = _ends_at.set(None)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
 def check() -> None:
     """Raises TimedOut where the time is over; outside of a request never."""
     ends_at = _ends_at.get()

@@ -76,6 +76,7 @@ class _Answer:
         self._task: asyncio.Task[None] | None = None
 
     async def send(self, message: Message) -> None:
+        deadline.lift()  # what runs after the answer, such as clearing a deleted space, has its own time
         if self._task is not None:
             return
         self._has_begun = True

@@ -22,6 +22,7 @@ from localmind.settings import Settings
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
+    from limits.aio.storage import MemoryStorage
 
 T = TypeVar("T")
 
@@ -36,6 +37,9 @@ AWAY_S = 5.0
 CONNECTIONS = 32
 
 MOST_REFUSED = 10_000
+
+MOST_LOCAL = 5000
+"""Windows in this process. The library looks through all of them at each request, so a flood from many addresses must not pile them up."""
 
 CHAT = ("/api/v1/chat", "/api/v1/chat/stream", "/v1/chat/completions")
 SOURCES = "/api/v1/sources"
@@ -110,6 +114,7 @@ class Rates:
         self.buckets = Buckets(settings)
         self._settings, self._clock = settings, clock
         self._refused: dict[Bucket, float] = {}
+        self._memory: MemoryStorage
         self._local: Store | None = None
         self._redis: Store | None = None
         self._pool: object = None
@@ -168,6 +173,8 @@ class Rates:
                     self._is_away = False
                     log.info("rate_limits_shared_again")
                 return found
+        if len(self._memory.storage) > MOST_LOCAL:
+            await self._memory.reset()
         return await ask(local)
 
     def _met(self, error: Exception) -> None:
@@ -181,7 +188,8 @@ class Rates:
         from limits.aio.storage import MemoryStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-        self._local = local = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._memory = MemoryStorage()
+        self._local = local = SlidingWindowCounterRateLimiter(self._memory)
         url = self._settings.redis_url.get_secret_value()
         if url:
             from limits.aio.storage import RedisStorage

@@ -29,16 +29,10 @@ class Throttle:
             await self.app(scope, receive, send)
             return
         principal = _principal(scope)
-        if self.rates is None:
-            await self.app(scope, receive, _counted(scope, principal, send))
-            return
-        buckets = (
-            self.rates.buckets.of_stranger(address_of(HTTPConnection(scope)))
-            if principal is None
-            else self.rates.buckets.of(principal, scope["method"], scope["path"])
-        )
-        if not buckets:
-            await self.app(scope, receive, _counted(scope, principal, send))
+        buckets = self._buckets(scope, principal)
+        counted = _counted(scope, principal, send)
+        if self.rates is None or not buckets:
+            await self.app(scope, receive, counted)
             return
         verdict = await self.rates.ask(buckets)
         told = headers_of(buckets, verdict)
@@ -48,12 +42,17 @@ class Throttle:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in told.items():
-                    headers[name] = value
-            await send(message)
+                MutableHeaders(scope=message).update(told)
+            await counted(message)
 
-        await self.app(scope, receive, _counted(scope, principal, send_with_headers))
+        await self.app(scope, receive, send_with_headers)
+
+    def _buckets(self, scope: Scope, principal: Principal | None) -> list[Bucket]:
+        if self.rates is None:
+            return []
+        if principal is None:
+            return self.rates.buckets.of_stranger(address_of(HTTPConnection(scope)))
+        return self.rates.buckets.of(principal, scope["method"], scope["path"])
 
 
 async def refuse(verdict: Verdict, told: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:

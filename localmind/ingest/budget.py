@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from localmind import deadline
 from localmind.catalog.spending import Bill, SpendingTable
 from localmind.errors import BudgetSpent
 from localmind.limits.quotas import Quotas
@@ -72,8 +73,9 @@ class Budget:
         """Write it down; returns what it cost."""
         cost = self.prices.of(spent)
         if spent.calls:
-            owner = tenant if self._quotas is None else self._quotas.tenant_of(tenant)
-            self._spending.add(owner, self._clock().date().isoformat(), self._model, spent, cost)
+            with deadline.lifted():
+                owner = tenant if self._quotas is None else self._quotas.tenant_of(tenant)
+                self._spending.add(owner, self._clock().date().isoformat(), self._model, spent, cost)
         return cost
 
     def spent_error(self, account: Account) -> BudgetSpent:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import BackgroundTasks, FastAPI, Request
 from fastapi.testclient import TestClient
 
 from apps.backend.app import create_app
 from apps.backend.dependencies import Mind
+from localmind import deadline
 from localmind.accounts.model import Role
+from localmind.errors import TimedOut
+from localmind.llm.metering import Spent
 from localmind.model import PERSONAL
 from localmind.settings import Settings
 from tests.unit.backend.asking import HANDBOOK, problem_of, wait_for_job, wait_until_ready
@@ -270,6 +273,14 @@ def test_only_who_runs_the_service_gives_limits(limited: TestClient, tokens: dic
     problem_of(limited.patch(url, json={"documents": -1}, headers=tokens["ann"]), 422)
 
 
+def test_a_service_starts_where_its_guides_have_no_room(tmp_path: Path, settings_for: Callable[..., Settings]) -> None:
+    app = create_app(settings_for(tmp_path / "lm", quota_documents=2).model_copy(update={"seed_guides": True}))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        wait_until_ready(client)
+        assert client.get("/api/v1/stats").json()["sources"] == 0
+        assert put(client, "Own").status_code == 202
+
+
 # --- usage
 
 
@@ -332,6 +343,34 @@ def test_a_request_that_takes_too_long_is_answered_and_its_work_ends_at_its_next
         problem = problem_of(client.get("/api/v1/slow"), 504)
     assert problem["error_type"] == "timed_out" and "REQUEST_TIMEOUT_S" in problem["hint"]
     assert ended == ["TimedOut"]
+
+
+def test_what_follows_an_answer_has_its_own_time(tmp_path: Path, settings_for: Callable[..., Settings]) -> None:
+    app = create_app(settings_for(tmp_path / "lm", request_timeout_s=0.5))
+    ended: list[object] = []
+
+    def clear(mind: Any) -> None:
+        time.sleep(0.7)
+        ended.append(mind.catalog.setting("guides"))
+
+    def route(mind: Mind, after: BackgroundTasks) -> None:
+        after.add_task(clear, mind)
+
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        wait_until_ready(client)
+        app.add_api_route("/api/v1/cleared", route)
+        assert client.get("/api/v1/cleared").status_code == 200
+    assert ended == [None]
+
+
+def test_money_is_written_down_whoever_waits(client: TestClient) -> None:
+    mind = client.app.state.service.mind  # type: ignore[attr-defined]
+    before = mind.budget.account(PERSONAL).bill.spent.calls
+    with deadline.within(0):
+        with pytest.raises(TimedOut):
+            mind.catalog.setting("guides")
+        mind.budget.spend(PERSONAL, Spent(1, 2, 3))
+    assert mind.budget.account(PERSONAL).bill.spent.calls == before + 1
 
 
 def test_a_stream_may_take_longer(impatient: FastAPI) -> None:
