@@ -153,9 +153,9 @@ class Rates:
             if store is self._local:  # nothing to wait for: one after the other is the quicker way
                 hits = [await store.hit(_item(each), each.policy, each.key) for each in buckets]
                 return hits, await store.get_window_stats(_item(first), first.policy, first.key)
-            stats, *hits = await asyncio.gather(
+            stats, hits = await asyncio.gather(
                 store.get_window_stats(_item(first), first.policy, first.key),
-                *(store.hit(_item(each), each.policy, each.key) for each in buckets),
+                asyncio.gather(*(store.hit(_item(each), each.policy, each.key) for each in buckets)),
             )
             return hits, (stats[0], max(0, stats[1] - 1))  # it was asked beside the hit
 
@@ -204,7 +204,7 @@ class Rates:
                 socket_connect_timeout=REDIS_TIMEOUT_S,
                 **tls,
             )
-            shared = RedisStorage(f"async+{url}", implementation="redispy", key_prefix="localmind:rate", connection_pool=self._pool)
+            shared = RedisStorage(f"async+{url}", implementation="redispy", key_prefix="localmind:rate", connection_pool=self._pool)  # type: ignore[arg-type]
             self._redis = SlidingWindowCounterRateLimiter(shared)
         return local
 
