@@ -90,9 +90,9 @@ def credentials_of(headers: Headers, cookie: str | None) -> Credentials:
     return Credentials(cookie=cookie if is_same_origin(headers) else None)
 
 
-def address_of(request: Request) -> str:
-    """Where a request comes from, for counting; a Unix socket has no address."""
-    return request.client.host if request.client else "local"
+def address_of(connection: HTTPConnection) -> str:
+    """Where a request comes from, for counting: behind TRUSTED_PROXIES what they say. A Unix socket has no address."""
+    return connection.client.host if connection.client else "local"
 
 
 def _require_near(connection: HTTPConnection) -> None:

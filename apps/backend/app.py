@@ -13,11 +13,14 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from apps.backend import bodies, docs, errors, front, processes
+from apps.backend import bodies, docs, errors, front, patience, processes
 from apps.backend.config import get_settings, version
 from apps.backend.gate import Gate, PageGate
 from apps.backend.middleware import BodyLimit, RequestContext
+from apps.backend.patience import Patience
+from apps.backend.rates import Rates
 from apps.backend.routers import (
     api_keys,
     auth,
@@ -33,9 +36,11 @@ from apps.backend.routers import (
     sources,
     spaces,
     tenants,
+    usage,
 )
 from apps.backend.security import OriginGuard, allowed
 from apps.backend.service import Service, State
+from apps.backend.throttle import Throttle
 from localmind.accounts.mode import check_secrets, needs_login
 from localmind.operations import logs
 from localmind.settings import Settings
@@ -48,7 +53,23 @@ log = structlog.get_logger("localmind.service")
 THREADS = 64
 """Plain routes run in these; a chat with a slow LLM holds one for its whole answer."""
 
-ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, single_sign_on, tenants, spaces, api_keys)
+ROUTERS = (
+    sources,
+    intake,
+    jobs,
+    search,
+    chat,
+    conversations,
+    graph,
+    maintenance,
+    usage,
+    health,
+    auth,
+    single_sign_on,
+    tenants,
+    spaces,
+    api_keys,
+)
 
 
 def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
@@ -59,6 +80,7 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
     """
     settings = settings or (mind.settings if mind is not None else get_settings())
     check_secrets(settings)
+    rates = Rates(settings) if _has_rates(settings) else None
     app = FastAPI(
         title="Local Mind",
         summary="Documents in, answers with page citations out.",
@@ -68,10 +90,11 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, rates),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = Service(settings, mind, patient=patient)
+    app.state.rates = rates
     app.state.has_logins = needs_login(settings)
     errors.install(app)
     docs.install(app)
@@ -88,20 +111,28 @@ def _routers(settings: Settings) -> list[APIRouter]:
     return [*(module.router for module in ROUTERS), *([graph.cypher] if asks_cypher else [])]
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _has_rates(settings: Settings) -> bool:
+    return needs_login(settings) if settings.rate_limits == "auto" else settings.rate_limits == "on"
+
+
+def _middleware(settings: Settings, rates: Rates | None) -> list[Middleware]:
     """Outermost first. CORS stands before the guard, which answers what it refuses to a page that may read it."""
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["X-Request-ID"],
+        expose_headers=["X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After"],
     )
+    proxies = Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return [
+        *([proxies] if settings.trusted_proxies else []),
         Middleware(RequestContext),
         *([cors] if settings.cors_origins else []),
         Middleware(OriginGuard, allowed=allowed(settings)),
-        Middleware(Gate),
+        Middleware(Patience, limit_of=patience.limits(settings), stall_s=settings.request_timeout_s),
+        Middleware(Gate, rates=rates),
+        Middleware(Throttle, rates=rates),
         Middleware(BodyLimit, limit_of=bodies.limits(settings.max_upload_bytes)),
     ]
 
@@ -123,6 +154,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if opening is not None:
             opening.cancel()
     await asyncio.to_thread(service.close)
+    if app.state.rates is not None:
+        await app.state.rates.close()
 
 
 async def _open_pages(app: FastAPI, service: Service, stack: AsyncExitStack) -> None:

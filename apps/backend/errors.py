@@ -38,6 +38,9 @@ TABLE: Mapping[type[Exception], Kind] = {
     errors.Unauthenticated: Kind(401, "Credentials are needed"),
     errors.Forbidden: Kind(403, "Not allowed"),
     errors.TooManyAttempts: Kind(429, "Too many attempts"),
+    errors.TooManyRequests: Kind(429, "Too many requests"),
+    errors.QuotaReached: Kind(403, "A limit of the tenant is reached"),
+    errors.TimedOut: Kind(504, "The request took too long"),
     errors.DataDirInUse: Kind(503, "The data directory is in use"),
     errors.Conflict: Kind(409, "The state does not allow it"),
     errors.ReadError: Kind(400, "The file can't be read"),
@@ -91,7 +94,7 @@ def headers_of(error: errors.LocalMindError) -> dict[str, str]:
     """What the answer's header has to say too (RFC 9110: 401 names a scheme, 429 and 503 a time)."""
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="localmind"'}
-    if isinstance(error, errors.TooManyAttempts):
+    if isinstance(error, errors.TooManyAttempts | errors.TooManyRequests):
         return {"Retry-After": str(error.data["retry_after_s"])}
     return {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
 

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apps.backend import access, errors
+from apps.backend.rates import Rates, too_many
 from localmind.errors import LocalMindError, Unauthenticated
 
 GATED = ("/api/", "/v1/", "/mcp")
@@ -22,10 +23,11 @@ LOOKS = "/web/"
 
 
 class Gate:
-    """401 for what comes without credentials that hold, where logins are needed."""
+    """401 for what comes without credentials that hold, where logins are needed; 429 for who tries that too often."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, rates: Rates | None = None) -> None:
         self.app = app
+        self._rates = rates
         self._open: frozenset[str] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,9 +37,18 @@ class Gate:
         try:
             scope["state"]["principal"] = await access.recognise(HTTPConnection(scope))
         except LocalMindError as error:
-            await _turn_away(error, scope, receive, send)
+            await _turn_away(await self._or_too_many(scope, error), scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+    async def _or_too_many(self, scope: Scope, error: LocalMindError) -> LocalMindError:
+        """Strangers count by their address, so that nobody looks for keys here."""
+        buckets = self._rates.buckets.of_stranger(access.address_of(HTTPConnection(scope))) if self._rates is not None else []
+        if not buckets or not isinstance(error, Unauthenticated):
+            return error
+        assert self._rates is not None
+        verdict = await self._rates.ask(buckets)
+        return error if verdict.allowed else too_many(verdict)
 
     def _is_gated(self, scope: Scope) -> bool:
         app: FastAPI = scope["app"]

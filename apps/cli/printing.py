@@ -198,6 +198,15 @@ def print_user(email: str, role: str, tenant: str, *, is_new: bool) -> None:
     print(f"{email} is {role} of the tenant {tenant}. {how}.")
 
 
+def print_limits(quota: Mapping[str, float], held: Mapping[str, int]) -> None:
+    """A line a limit, with what the tenant has of it now."""
+    has = {"documents": held["documents"], "storage_mb": round(held["size_bytes"] / 1e6, 1), "chunks": held["chunks"], "jobs": held["jobs"]}
+    table = Table("limit", "may have", "has", box=None, pad_edge=False)
+    for name, limit in quota.items():
+        table.add_row(name, f"{limit:,g}" if limit else "any", f"{has[name]:,}" if name in has else "")
+    stdout().print(table)
+
+
 def print_warning(text: str) -> None:
     stderr().print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=True)
 

@@ -88,6 +88,10 @@ class AccountTable:
             row = connection.execute(query).one_or_none()
         return None if row is None else _tenant(row)
 
+    def has_tenant(self, tenant: TenantId) -> bool:
+        with self._db.read() as connection:
+            return connection.execute(sa.select(tenant_table.c.id).where(tenant_table.c.id == tenant)).first() is not None
+
     def rename_tenant(self, tenant: TenantId, name: str) -> None:
         with self._db.write() as connection:
             connection.execute(sa.update(tenant_table).where(tenant_table.c.id == tenant).values(name=name))

@@ -18,11 +18,13 @@ from localmind.catalog.extractions import ExtractionTable
 from localmind.catalog.identities import IdentityTable
 from localmind.catalog.invitations import InvitationTable
 from localmind.catalog.jobs import Claim, JobTable
+from localmind.catalog.quotas import QuotaTable
 from localmind.catalog.sessions import SessionTable
 from localmind.catalog.sources import SourceTable
 from localmind.catalog.spaces import SpaceTable
 from localmind.catalog.spending import SpendingTable
 from localmind.catalog.tables import setting
+from localmind.catalog.usage import UsageTable
 from localmind.catalog.workers import WorkerTable
 from localmind.model import TenantId
 
@@ -35,6 +37,8 @@ class Catalog:
         self.jobs = JobTable(database)
         self.workers = WorkerTable(database)
         self.spending = SpendingTable(database)
+        self.usage = UsageTable(database)
+        self.quotas = QuotaTable(database)
         self.extractions = ExtractionTable(database)
         self.communities = CommunityTable(database)
         self.accounts = AccountTable(database)

@@ -43,6 +43,8 @@ source = sa.Table(
 )
 sa.Index("source_by_uri", source.c.tenant, source.c.uri, unique=True)
 sa.Index("source_by_parent", source.c.tenant, source.c.parent_id)
+# A tenant's documents are counted, and below its bytes and chunks summed, from the index alone.
+sa.Index("source_by_deletion", source.c.tenant, source.c.deleted_at)
 
 source_tag = sa.Table(
     "source_tag",
@@ -80,6 +82,7 @@ sa.Index("revision_by_hash", revision.c.tenant, revision.c.content_hash)
 sa.Index("revision_by_blob", revision.c.tenant, revision.c.blob_key)
 sa.Index("revision_by_document", revision.c.tenant, revision.c.document_key)
 sa.Index("revision_by_source", revision.c.tenant, revision.c.source_id, revision.c.version)
+sa.Index("revision_by_size", revision.c.tenant, revision.c.size_bytes, revision.c.chunks)
 
 # Of the few that wait for a budget, those whose time has come.
 sa.Index("revision_by_wait", revision.c.waits_until)
@@ -111,7 +114,7 @@ extraction = sa.Table(  # cache of costly extractions: the same text is never pa
     sa.Column("result", Json, nullable=False),
 )
 
-spending = sa.Table(  # what an LLM cost a tenant for its documents, by day (UTC): what a budget is held against
+spending = sa.Table(  # what an LLM cost a tenant, its spaces together, by day (UTC): what a budget is held against
     "spending",
     metadata,
     sa.Column("tenant", sa.String(64), primary_key=True),
@@ -121,6 +124,23 @@ spending = sa.Table(  # what an LLM cost a tenant for its documents, by day (UTC
     sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
     sa.Column("completion_tokens", sa.BigInteger, nullable=False),
     sa.Column("cost", sa.Float, nullable=False),
+)
+
+usage = sa.Table(  # what a tenant used, its spaces together, by day (UTC); what an LLM cost stands in spending
+    "usage",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("kind", sa.String(32), primary_key=True),  # requests, searches, ...; see localmind/limits/usage.py
+    sa.Column("amount", sa.BigInteger, nullable=False),
+)
+
+quota = sa.Table(  # limits that a tenant has of its own, in the place of the settings'
+    "quota",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.Float, nullable=False),
 )
 
 entity = sa.Table(

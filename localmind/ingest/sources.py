@@ -73,12 +73,16 @@ class Sources:
         return self._accept.version(tenant, source_id, _text(NewText(title, text)))
 
     def reingest(self, tenant: TenantId, source_id: SourceId) -> Accepted:
-        """Read, chunk and extract the latest content anew; unchanged chunks cost nothing. Raises NotFound, Conflict."""
+        """Read, chunk and extract the latest content anew; unchanged chunks cost nothing.
+
+        Raises NotFound, Conflict, QuotaReached, TooManyRequests.
+        """
         with self._catalog.alone(tenant):
             source = self._catalog.sources.get(tenant, source_id)
             latest = self._catalog.sources.revision(tenant, source_id, self._catalog.sources.revision(tenant, source_id).latest)
             if source.status in (SourceStatus.QUEUED, SourceStatus.PROCESSING):
                 raise Conflict(f"{source.title!r} is being ingested already.", hint=f"Watch job {source.job_id}.")
+            self._accept.quotas.admit(tenant, size_bytes=latest.size_bytes, jobs=1)
             self._catalog.sources.add_revisions(
                 [
                     {

@@ -38,6 +38,8 @@ TABLES = (
     tables.chunk,
     tables.extraction,
     tables.spending,
+    tables.usage,
+    tables.quota,
     tables.alias,
     tables.apart,
     tables.spelling,

@@ -45,6 +45,8 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
         stack.callback(llm.close)
     mind.readers.open()
     stack.callback(mind.readers.close)
+    mind.usage.start()
+    stack.callback(mind.usage.close)  # after whatever counts
     if mind.role is Role.ALONE and mind.catalog.database.is_sqlite:
         _recover(mind, folder, stack)
     if mind.role is not Role.WORKER and mind.settings.seed_guides:

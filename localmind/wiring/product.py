@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from localmind.ingest.resolution import Resolution
     from localmind.ingest.sources import Sources
     from localmind.ingest.store import Store
+    from localmind.limits.quotas import Quotas
+    from localmind.limits.usage import UsageMeter
     from localmind.llm.port import LLM
+    from localmind.model import TenantId
     from localmind.operations.health import Health, Probe
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
@@ -57,6 +60,8 @@ class LocalMind:
     sources: Sources
     jobs: Jobs
     budget: Budget
+    quotas: Quotas
+    usage: UsageMeter
     search: Search
     chat: Chat
     conversations: Conversations
@@ -104,6 +109,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.ingest.reconcile import Maintenance
     from localmind.ingest.resolution import Resolution
     from localmind.ingest.sources import Sources
+    from localmind.limits.usage import UsageMeter
     from localmind.operations.health import Health
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
@@ -120,14 +126,17 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     refiner = build_refiner(settings, llm, keyphrases)
     changes = Changes()
     extractions = Extractions(catalog, keyphrases, llm_version=refiner.version if refiner is not None else None)
-    budget = _build_budget(settings, catalog)
+    quotas = build_quotas(settings, catalog)
+    usage = UsageMeter(catalog, quotas)
+    budget = _build_budget(settings, catalog, quotas)
     judge = LLMJudge(llm, budget) if llm is not None else None
     resolution = Resolution(store, extractions, Context(store.graph, embedder), judge)
     pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes, budget)
     pipeline.settling.resolution = resolution
+    pipeline.on_embedded = lambda tenant, chunks, tokens: usage.count(tenant, chunks=chunks, embedding_tokens=tokens)
     if role is not Role.DOOR:
         wake = pipeline.wake
-    accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake)
+    accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake, quotas=quotas, usage=usage)
     readers = Readers(settings)
     themes = Themes(catalog.communities, catalog.chunks, store.graph, embedder)
     reranker = build_reranker(settings)
@@ -152,8 +161,18 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         sources=sources,
         jobs=Jobs(catalog, changes, wake),
         budget=budget,
+        quotas=quotas,
+        usage=usage,
         search=search,
-        chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window),
+        chat=Chat(
+            search,
+            conversations,
+            embedder,
+            llm,
+            context_tokens=settings.context_window,
+            budget=budget,
+            admit=_admit_messages(quotas, usage),
+        ),
         conversations=conversations,
         graph=store.graph,
         mentions=Mentions(catalog, store.graph, store.naming.aliases, llm_version=extractions.llm_version),
@@ -210,13 +229,38 @@ def _build_pipeline(
     return pipeline
 
 
-def _build_budget(settings: Settings, catalog: Catalog) -> Budget:
+def build_quotas(settings: Settings, catalog: Catalog) -> Quotas:
+    """The limits that the settings give every tenant."""
+    from localmind.limits.quotas import Quota, Quotas
+
+    defaults = Quota(
+        documents=settings.quota_documents,
+        storage_mb=settings.quota_storage_mb,
+        chunks=settings.quota_chunks,
+        jobs=settings.quota_jobs,
+        query_chars=settings.max_query_chars,
+        message_chars=settings.max_message_chars,
+        llm_tokens=settings.llm_budget_tokens,
+        llm_cost=settings.llm_budget_cost,
+    )
+    return Quotas(catalog, defaults)
+
+
+def _admit_messages(quotas: Quotas, usage: UsageMeter) -> Callable[[TenantId, str], None]:
+    def admit(tenant: TenantId, message: str) -> None:
+        quotas.check_message(tenant, message)
+        usage.count(tenant, chats=1)
+
+    return admit
+
+
+def _build_budget(settings: Settings, catalog: Catalog, quotas: Quotas) -> Budget:
     from localmind.ingest.budget import Budget, Limits
     from localmind.llm.metering import Prices
 
     limits = Limits(settings.llm_budget_tokens, settings.llm_budget_cost, settings.llm_budget_period)
     prices = Prices(settings.llm_price_input, settings.llm_price_output)
-    return Budget(catalog.spending, limits, prices, model=settings.llm_model)
+    return Budget(catalog.spending, limits, prices, model=settings.llm_model, quotas=quotas)
 
 
 def _build_communities(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,10 @@ from localmind.wiring.roles import SERVERS, check_servers, is_set
 if TYPE_CHECKING:
     from localmind.accounts.members import Created
     from localmind.accounts.model import Role
+    from localmind.catalog.quotas import Held
     from localmind.embedding.port import Embedder
     from localmind.ingest.store import Store
+    from localmind.limits.quotas import Quota
     from localmind.operations.estimate import Estimate
     from localmind.operations.moving import Progress
     from localmind.operations.reports import MoveReport, RebuildReport
@@ -107,6 +109,24 @@ def create_user(settings: Settings, email: str, password: str, role: Role, *, te
         passwords = Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
         members = Members(Catalog(database), passwords, logins=None, authentication=None)
         return members.create_user(email, password, role, tenant=tenant, name=name)
+    finally:
+        database.close()
+
+
+def tenant_limits(settings: Settings, tenant: str, changes: Mapping[str, float | None]) -> tuple[Quota, Held]:
+    """A tenant's limits and what it holds, after a change of some, while a service runs or not. Raises NotFound, InvalidInput."""
+    from localmind.catalog.catalog import Catalog
+    from localmind.catalog.migrate import migrate
+    from localmind.model import TenantId
+    from localmind.wiring.product import build_quotas
+
+    check_servers(settings)
+    make_folder(settings.data_dir)
+    database = build_database(settings)
+    try:
+        migrate(database)
+        quotas, owner = build_quotas(settings, Catalog(database)), TenantId(tenant)
+        return quotas.change(owner, changes), quotas.held(owner)
     finally:
         database.close()
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from apps.backend.access import Operator, Reader
 from apps.backend.dependencies import Mind, ServiceDep
 from apps.backend.schemas.common import problems
-from apps.backend.schemas.operations import CheckOut, DoctorOut, RebuildOut, ReconcileIn, ReconcileOut, StatsOut, UsageOut
+from apps.backend.schemas.operations import CheckOut, DoctorOut, RebuildOut, ReconcileIn, ReconcileOut, StatsOut
 from apps.backend.service import State
 
 router = APIRouter(prefix="/api/v1", tags=["maintenance"])
@@ -17,12 +17,6 @@ router = APIRouter(prefix="/api/v1", tags=["maintenance"])
 def stats(mind: Mind, tenant: Reader) -> StatsOut:
     """What is in the stores, and how much room it takes."""
     return StatsOut.model_validate(mind.maintenance.stats(tenant))
-
-
-@router.get("/usage", responses=problems())
-def usage(mind: Mind, tenant: Reader) -> UsageOut:
-    """What the LLM cost for documents in this period, and what it may."""
-    return UsageOut.of(mind.budget.account(tenant))
 
 
 @router.post("/maintenance/reconcile", responses=problems())

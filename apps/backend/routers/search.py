@@ -14,9 +14,11 @@ from localmind.operations import metrics
 router = APIRouter(prefix="/api/v1/search", tags=["search"])
 
 
-@router.post("", responses=problems())
+@router.post("", responses=problems(_400="The query is longer than the tenant may ask."))
 def search(mind: Mind, tenant: Reader, body: SearchIn) -> SearchOut:
     """The passages that answer the query best, each with its place in every list."""
+    mind.quotas.check_query(tenant, body.query)
+    mind.usage.count(tenant, searches=1)
     with metrics.search_duration_seconds.labels(body.mode.value).time():
         found = mind.search.search(
             tenant,

@@ -18,7 +18,7 @@ from tests.unit.backend.asking import problem_of, wait_until_ready
 
 SECRET = "Vt5v0h7mQmYQ1cZk3r8sXw2nB6yD4uJf"
 PASSWORD = "correct horse battery"
-CHEAP = {"auth": "required", "secret_key": SECRET, "password_memory_kib": 8, "password_rounds": 1}
+CHEAP = {"auth": "required", "secret_key": SECRET, "password_memory_kib": 8, "password_rounds": 1, "rate_limits": "off"}
 
 As = Callable[[str], dict[str, str]]
 

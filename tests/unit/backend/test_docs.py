@@ -105,6 +105,7 @@ def test_there_is_a_call_for_each_line_of_the_contract(openapi: dict[str, Any]) 
         ("GET", f"{v1}/tenants"),
         ("PATCH", f"{v1}/tenants/{{tenant_id}}"),
         *((method, f"{v1}/tenants/{{tenant_id}}/login-rule") for method in ("GET", "PUT")),
+        *((method, f"{v1}/tenants/{{tenant_id}}/limits") for method in ("GET", "PATCH")),
         ("GET", f"{v1}/users"),
         ("POST", f"{v1}/users"),
         ("GET", f"{v1}/users/invitations"),
