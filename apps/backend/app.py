@@ -17,9 +17,11 @@ from starlette.middleware.cors import CORSMiddleware
 from apps.backend import bodies, docs, errors, front, processes
 from apps.backend.config import get_settings, version
 from apps.backend.gate import Gate
+from apps.backend.maintenance import StopWrites
 from apps.backend.middleware import BodyLimit, RequestContext
 from apps.backend.routers import (
     api_keys,
+    audit,
     auth,
     chat,
     conversations,
@@ -47,7 +49,7 @@ log = structlog.get_logger("localmind.service")
 THREADS = 64
 """Plain routes run in these; a chat with a slow LLM holds one for its whole answer."""
 
-ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, tenants, spaces, api_keys)
+ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, tenants, spaces, api_keys, audit)
 
 
 def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
@@ -102,6 +104,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         *([cors] if settings.cors_origins else []),
         Middleware(OriginGuard, allowed=allowed(settings)),
         Middleware(Gate),
+        Middleware(StopWrites),
         Middleware(BodyLimit, limit_of=bodies.limits(settings.max_upload_bytes)),
     ]
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from localmind.catalog.accounts import AccountTable
 from localmind.catalog.api_keys import ApiKeyTable
 from localmind.catalog.attempts import AttemptTable
+from localmind.catalog.audit import AuditTable
 from localmind.catalog.chunks import Chunks
 from localmind.catalog.communities import CommunityTable
 from localmind.catalog.database import Database
@@ -42,6 +43,7 @@ class Catalog:
         self.invitations = InvitationTable(database)
         self.spaces = SpaceTable(database)
         self.api_keys = ApiKeyTable(database)
+        self.audit = AuditTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
         """Jobs as JobTable.claim gives them, each with its revision."""

@@ -84,8 +84,12 @@ class Chat:
         *,
         context_tokens: int,
         passages: int = 8,
+        on_answer: Callable[[TenantId, str, str, Sequence[SourceId]], None] = lambda *_: None,
     ) -> None:
-        """context_tokens: what the LLM can take in. passages: how many chunks an answer is made from, at most."""
+        """context_tokens: what the LLM can take in. passages: how many chunks an answer is made from, at most.
+
+        on_answer: told the question, the conversation's id and the cited sources of what was answered; must not block.
+        """
         self._search = search
         self._conversations = conversations
         self._embedder = embedder
@@ -93,6 +97,7 @@ class Chat:
         self._decomposition = Decomposition(llm)
         self._context_tokens = context_tokens
         self._limit = passages
+        self._on_answer = on_answer
 
     def answer(
         self,
@@ -226,9 +231,11 @@ class Chat:
         """Keep question and answer; returns the conversation's id."""
         said = Message("assistant", draft.text.text, datetime.now(UTC), draft.text.citations)
         try:
-            return self._conversations.record(tenant, conversation_id, question, [Message("user", question, asked_at), said])
+            known = self._conversations.record(tenant, conversation_id, question, [Message("user", question, asked_at), said])
         except NotFound:  # deleted while it was answered: its owner does not want it kept
-            return conversation_id or ""
+            known = conversation_id or ""
+        self._on_answer(tenant, question, known, [citation.source_id for citation in draft.text.citations])
+        return known
 
 
 class _Found(NamedTuple):

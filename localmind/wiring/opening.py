@@ -33,6 +33,8 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     warm.start()
     stack.callback(mind.catalog.database.close)
     migrate(mind.catalog.database)
+    mind.audit.start()
+    stack.callback(mind.audit.close)
     _refuse_what_was_cut_off(mind)
     mind.engines.open(stack, patient=True)
     warm.join()

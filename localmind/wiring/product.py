@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from localmind.ingest.sources import Sources
     from localmind.ingest.store import Store
     from localmind.llm.port import LLM
+    from localmind.operations.audit import Audit
     from localmind.operations.health import Health, Probe
+    from localmind.operations.maintenance_mode import MaintenanceMode
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
@@ -53,6 +55,7 @@ class LocalMind:
     engines: Engines
     catalog: Catalog
     accounts: Accounts
+    audit: Audit
     store: Store
     sources: Sources
     jobs: Jobs
@@ -67,6 +70,7 @@ class LocalMind:
     readers: Readers
     health: Health
     maintenance: Maintenance
+    maintenance_mode: MaintenanceMode
     pipeline: Pipeline
     """Runs in this process but for Role.DOOR, as the keeper does."""
     communities: Upkeep
@@ -104,7 +108,9 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.ingest.reconcile import Maintenance
     from localmind.ingest.resolution import Resolution
     from localmind.ingest.sources import Sources
+    from localmind.operations.audit import Audit
     from localmind.operations.health import Health
+    from localmind.operations.maintenance_mode import MaintenanceMode
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
@@ -125,6 +131,8 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     resolution = Resolution(store, extractions, Context(store.graph, embedder), judge)
     pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes, budget)
     pipeline.settling.resolution = resolution
+    maintenance_mode = MaintenanceMode(catalog)
+    pipeline.is_paused = maintenance_mode.is_on
     if role is not Role.DOOR:
         wake = pipeline.wake
     accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake)
@@ -136,6 +144,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     )
     communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline, budget)
     conversations = Conversations(catalog.database)
+    audit = Audit(catalog.audit, queries=settings.audit_queries)
     sources = Sources(store, accept, wake=wake, has_llm=llm is not None)
     return LocalMind(
         settings=settings,
@@ -148,12 +157,13 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
             empty=partial(empty, sources=sources, conversations=conversations),
             with_logins=needs_login(settings) and role is not Role.WORKER,
         ),
+        audit=audit,
         store=store,
         sources=sources,
         jobs=Jobs(catalog, changes, wake),
         budget=budget,
         search=search,
-        chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window),
+        chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window, on_answer=audit.chatted),
         conversations=conversations,
         graph=store.graph,
         mentions=Mentions(catalog, store.graph, store.naming.aliases, llm_version=extractions.llm_version),
@@ -162,6 +172,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         readers=readers,
         health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),
         maintenance=Maintenance(store, embedder, extractions, resolution, data_dir=settings.data_dir, on_remade=communities.remake),
+        maintenance_mode=maintenance_mode,
         pipeline=pipeline,
         communities=communities,
         keeper=keeper,
@@ -235,7 +246,7 @@ def _build_communities(
         llm_concurrency=settings.llm_concurrency,
         budget=budget,
     )
-    keeper = Keeper(upkeep, busy=pipeline.busy)
+    keeper = Keeper(upkeep, busy=pipeline.busy, is_paused=lambda: pipeline.is_paused())
     pipeline.on_change = keeper.changed
     return upkeep, keeper
 

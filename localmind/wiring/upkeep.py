@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from localmind.wiring.roles import SERVERS, check_servers, is_set
 if TYPE_CHECKING:
     from localmind.accounts.members import Created
     from localmind.accounts.model import Role
+    from localmind.catalog.catalog import Catalog
     from localmind.embedding.port import Embedder
     from localmind.ingest.store import Store
     from localmind.operations.estimate import Estimate
@@ -96,6 +97,16 @@ def create_user(settings: Settings, email: str, password: str, role: Role, *, te
     """An account in the catalog, while a service runs or not. Raises InvalidInput for an address or a password that will not do."""
     from localmind.accounts.members import Members
     from localmind.accounts.passwords import Passwords
+
+    with open_catalog(settings) as catalog:
+        passwords = Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
+        members = Members(catalog, passwords, logins=None, authentication=None)
+        return members.create_user(email, password, role, tenant=tenant, name=name)
+
+
+@contextmanager
+def open_catalog(settings: Settings) -> Iterator[Catalog]:
+    """The catalog alone, which processes share, whether a service runs or not."""
     from localmind.catalog.catalog import Catalog
     from localmind.catalog.migrate import migrate
 
@@ -104,9 +115,7 @@ def create_user(settings: Settings, email: str, password: str, role: Role, *, te
     database = build_database(settings)
     try:
         migrate(database)
-        passwords = Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
-        members = Members(Catalog(database), passwords, logins=None, authentication=None)
-        return members.create_user(email, password, role, tenant=tenant, name=name)
+        yield Catalog(database)
     finally:
         database.close()
 
