@@ -60,6 +60,8 @@ class Settings(BaseSettings):
         "hashed", description="What the audit keeps of a query: its text, a hash under a secret of the person, or nothing."
     )
 
+    consent_text: str = Field("", description="Text that people agree to before they come in, at /api/v1/auth/consent; unset: none.")
+
     # --- servers (unset: embedded)
     database_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL URL of the catalog (postgresql+psycopg://...); unset: SQLite in DATA_DIR."

@@ -175,8 +175,8 @@ class AuditTable:
             self.record(Event.MAINTENANCE, tenant, tenant=tenant, what="audit_trimmed", through=anchor.seq, hash=anchor.hash)
         return int(gone)
 
-    def forget_person(self, tenant: TenantId, user_id: UserId) -> None:
-        """From now on nothing says whose events theirs are, nor from where they came."""
+    def forget_person(self, tenant: TenantId, user_id: UserId) -> str | None:
+        """From now on nothing says whose events theirs are, nor from where they came. Returns what the chain called them, if it did."""
         with self._db.write() as connection:
             self._db.hold(f"audit {tenant}")
             mine = (audit_person.c.tenant == tenant) & (audit_person.c.user_id == user_id)
@@ -185,6 +185,7 @@ class AuditTable:
                 theirs = (audit_event.c.tenant == tenant) & (audit_event.c.actor == id_)
                 connection.execute(sa.update(audit_event).where(theirs).values(personal=sa.null()))
                 connection.execute(sa.delete(audit_person).where(mine))
+        return id_
 
     def _append(self, connection: sa.Connection, tenant: TenantId, notes: Sequence[Note]) -> None:
         people = {one.user_id or NOBODY for one in notes} | {one.subject for one in notes if one.subject}

@@ -71,6 +71,7 @@ erasure = sa.Table(  # what an erasure that was begun has yet to do
     metadata,
     sa.Column("tenant", sa.String(64), primary_key=True),
     sa.Column("user_id", sa.String(64), primary_key=True),
+    sa.Column("documents", sa.Boolean, nullable=False),  # those that they added go too
     sa.Column("created_at", Time, nullable=False),
 )
 

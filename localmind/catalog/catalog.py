@@ -18,6 +18,8 @@ from localmind.catalog.database import Database
 from localmind.catalog.extractions import ExtractionTable
 from localmind.catalog.invitations import InvitationTable
 from localmind.catalog.jobs import Claim, JobTable
+from localmind.catalog.people import PersonTable
+from localmind.catalog.retention import RetentionTable
 from localmind.catalog.sessions import SessionTable
 from localmind.catalog.sources import SourceTable
 from localmind.catalog.spaces import SpaceTable
@@ -44,6 +46,8 @@ class Catalog:
         self.spaces = SpaceTable(database)
         self.api_keys = ApiKeyTable(database)
         self.audit = AuditTable(database)
+        self.people = PersonTable(database)
+        self.retention = RetentionTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
         """Jobs as JobTable.claim gives them, each with its revision."""

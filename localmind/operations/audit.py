@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Literal
 
 import structlog
 
-from localmind.catalog.audit import AuditTable, Event, Note, note
+from localmind.catalog.audit import Event, Note, note
+from localmind.catalog.catalog import Catalog
 from localmind.errors import Unavailable
 from localmind.model import PERSONAL, SourceId, TenantId
 
@@ -32,8 +33,8 @@ log = structlog.get_logger("localmind.audit")
 class Audit:
     """Thread-safe. queries: whether what people ask is kept, kept as a hash under a secret of theirs, or not at all."""
 
-    def __init__(self, table: AuditTable, *, queries: Queries) -> None:
-        self.table = table
+    def __init__(self, catalog: Catalog, *, queries: Queries) -> None:
+        self.table, self._retention = catalog.audit, catalog.retention
         self._queries = queries
         self._waiting: deque[Note] = deque()
         self._lost = 0
@@ -74,11 +75,20 @@ class Audit:
             while self._waiting:
                 batch = list(islice(self._waiting, BATCH))
                 self.table.append(batch)
+                self._mark_used(batch)
                 for _ in batch:
                     self._waiting.popleft()
             if self._lost:
                 self.table.append([note(Event.MAINTENANCE, PERSONAL, what="audit_lost", events=self._lost)])
                 self._lost = 0
+
+    def _mark_used(self, batch: Sequence[Note]) -> None:
+        used: dict[TenantId, set[SourceId]] = defaultdict(set)
+        for one in batch:
+            used[one.space].update(one.details.get("sources", ()))
+        for space, ids in used.items():
+            if ids:
+                self._retention.used(space, ids)
 
     def _asked(self, event: Event, space: TenantId, query: str, **details: Any) -> None:
         plain = {"query": query} if self._queries == "plain" else None

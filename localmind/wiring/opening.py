@@ -58,6 +58,9 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
         stack.callback(mind.keeper.close)
     if mind.role is not Role.WORKER:
         mind.accounts.spaces.finish()  # what a kill cut off
+        mind.privacy.erasures.finish()
+        mind.privacy.daily.start()
+        stack.callback(mind.privacy.daily.close)
     if not mind.catalog.database.is_sqlite:  # where others can't tell by the data directory's lock
         works = mind.role is not Role.DOOR
         presence = Presence(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from localmind.operations.audit import Audit
     from localmind.operations.health import Health, Probe
     from localmind.operations.maintenance_mode import MaintenanceMode
+    from localmind.privacy.privacy import Privacy
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
@@ -56,6 +57,7 @@ class LocalMind:
     catalog: Catalog
     accounts: Accounts
     audit: Audit
+    privacy: Privacy
     store: Store
     sources: Sources
     jobs: Jobs
@@ -111,6 +113,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.operations.audit import Audit
     from localmind.operations.health import Health
     from localmind.operations.maintenance_mode import MaintenanceMode
+    from localmind.privacy.privacy import build_privacy
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
@@ -144,20 +147,22 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     )
     communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline, budget)
     conversations = Conversations(catalog.database)
-    audit = Audit(catalog.audit, queries=settings.audit_queries)
+    audit = Audit(catalog, queries=settings.audit_queries)
     sources = Sources(store, accept, wake=wake, has_llm=llm is not None)
+    accounts = build_accounts(
+        settings,
+        catalog,
+        empty=partial(empty, sources=sources, conversations=conversations),
+        with_logins=needs_login(settings) and role is not Role.WORKER,
+    )
     return LocalMind(
         settings=settings,
         role=role,
         engines=engines,
         catalog=catalog,
-        accounts=build_accounts(
-            settings,
-            catalog,
-            empty=partial(empty, sources=sources, conversations=conversations),
-            with_logins=needs_login(settings) and role is not Role.WORKER,
-        ),
+        accounts=accounts,
         audit=audit,
+        privacy=build_privacy(store, accounts, sources, consent_text=settings.consent_text, is_paused=maintenance_mode.is_on),
         store=store,
         sources=sources,
         jobs=Jobs(catalog, changes, wake),

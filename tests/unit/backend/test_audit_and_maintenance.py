@@ -1,7 +1,9 @@
-"""What is written down of what people do, and a service under maintenance, over HTTP."""
+"""What is written down of what people do, what is handed out and erased, and a service under maintenance, over HTTP."""
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +22,8 @@ Headers = dict[str, str]
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[..., Settings]) -> Iterator[TestClient]:
-    app = create_app(settings_for(tmp_path_factory.mktemp("audit") / "lm", **CHEAP))
+    text = "We write down what you ask."
+    app = create_app(settings_for(tmp_path_factory.mktemp("audit") / "lm", consent_text=text, **CHEAP))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         wait_until_ready(client)
         members = app.state.service.mind.accounts.members
@@ -97,6 +100,60 @@ def test_a_failed_login_and_changes_of_people_and_keys_are_there(team: TestClien
     assert by_kind["role_changed"]["subject_id"] == kim_id
     assert by_kind["role_changed"]["details"] == {"role": "editor", "disabled": False}
     assert "example.org" not in str(found)
+
+
+# --- privacy
+
+
+@pytest.fixture
+def kim(team: TestClient) -> Headers:
+    """A new editor."""
+    mind_of(team).accounts.members.create_user("kim@example.org", PASSWORD, Role.EDITOR)
+    return bearer(log_in(team, "kim@example.org")["access_token"])
+
+
+def test_people_export_themselves_and_administrators_erase_them(team: TestClient, ann: Headers, bob: Headers, kim: Headers) -> None:
+    user_id = me(team, kim)
+    accepted = team.post("/api/v1/sources/text", json={"title": "Kim's", "text": "Of Kim."}, headers=kim).json()
+    exported = team.post(f"/api/v1/users/{user_id}/export", headers=kim)
+    assert (exported.status_code, exported.headers["content-type"]) == (200, "application/zip")
+    names = zipfile.ZipFile(io.BytesIO(exported.content)).namelist()
+    assert {"profile.json", "audit.jsonl", f"documents/{accepted['source_id']}/text.md"} <= set(names)
+    assert problem_of(team.post(f"/api/v1/users/{user_id}/export", headers=bob), 403)
+
+    assert problem_of(team.delete(f"/api/v1/users/{user_id}?documents=true", headers=ann), 400)
+    assert problem_of(team.delete(f"/api/v1/users/{user_id}?erase=true", headers=bob), 403)
+    assert team.delete(f"/api/v1/users/{user_id}?erase=true&documents=true", headers=ann).status_code == 204
+
+    assert problem_of(team.get("/api/v1/auth/me", headers=kim), 401)
+    assert problem_of(team.get(f"/api/v1/sources/{accepted['source_id']}", headers=ann), 404)
+    assert problem_of(team.post(f"/api/v1/users/{user_id}/export", headers=ann), 404)
+    erased = events(team, ann, event="erasure")[0]
+    assert erased["details"]["documents"] is True and user_id not in str(events(team, ann, limit=200))
+
+
+def test_retention_is_set_for_ones_own_tenant_by_administrators(team: TestClient, ann: Headers, bob: Headers) -> None:
+    path = "/api/v1/tenants/personal/retention"
+    nothing = dict.fromkeys(("documents_days", "unused_days", "conversations_days", "audit_days"))
+    assert team.get(path, headers=ann).json() == nothing
+    assert team.put(path, json={"audit_days": 365}, headers=ann).json() == {**nothing, "audit_days": 365}
+    assert team.get(path, headers=ann).json()["audit_days"] == 365
+    assert team.put(path, json={}, headers=ann).json() == nothing
+    problem_of(team.put(path, json={"audit_days": 0}, headers=ann), 422)
+    problem_of(team.put(path, json={}, headers=bob), 403)
+    problem_of(team.put("/api/v1/tenants/other/retention", json={}, headers=ann), 404)
+
+
+def test_a_consent_is_shown_to_strangers_and_goes_with_a_login(team: TestClient, ann: Headers) -> None:
+    shown = team.get("/api/v1/auth/consent").json()
+    assert shown["text"] == "We write down what you ask."
+    login = {"email": "ann@example.org", "password": PASSWORD}
+    problem_of(team.post("/api/v1/auth/login", json={**login, "consent": "of last year"}), 400)
+    for path in ("login", "cookie"):
+        assert team.post(f"/api/v1/auth/{path}", json={**login, "consent": shown["version"]}).status_code < 300
+    assert team.post("/api/v1/auth/accept-consent", json={"version": shown["version"]}, headers=ann).status_code == 204
+    assert [one["details"] for one in events(team, ann, event="consent")] == [{"version": shown["version"]}]
+    team.cookies.clear()
 
 
 def test_the_audit_is_for_administrators_and_of_their_tenant(team: TestClient, ann: Headers, bob: Headers) -> None:

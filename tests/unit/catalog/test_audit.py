@@ -179,7 +179,7 @@ def test_writers_beside_each_other_make_one_chain(catalog: Catalog) -> None:
 
 def test_a_query_is_kept_as_the_setting_says(catalog: Catalog) -> None:
     for queries in ("plain", "hashed", "off"):
-        audit = Audit(catalog.audit, queries=queries)
+        audit = Audit(catalog, queries=queries)
         audit.searched(ONE, "salaries", mode="text", hits=1, sources=[SourceId("a"), SourceId("a")])
         audit.searched(ONE, "salaries", mode="text", hits=1)
         audit.flush()
@@ -192,7 +192,7 @@ def test_a_query_is_kept_as_the_setting_says(catalog: Catalog) -> None:
 
 
 def test_what_waits_is_written_at_the_stop_and_after_an_outage(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    audit = Audit(catalog.audit, queries="off")
+    audit = Audit(catalog, queries="off")
     append = catalog.audit.append
     outage = iter([True])
 
@@ -212,7 +212,7 @@ def test_what_waits_is_written_at_the_stop_and_after_an_outage(catalog: Catalog,
 
 def test_more_than_can_wait_is_counted(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localmind.operations.audit.MOST_WAITING", 2)
-    audit = Audit(catalog.audit, queries="off")
+    audit = Audit(catalog, queries="off")
     for _ in range(5):
         audit.searched(TenantId("personal"), "soup", mode="text", hits=1)
     audit.flush()

@@ -69,6 +69,7 @@ def upgrade() -> None:
         "erasure",
         sa.Column("tenant", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("documents", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "user_id"),
     )
