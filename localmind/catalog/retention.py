@@ -91,7 +91,8 @@ class RetentionTable:
         """Keeps it; whether it was not there before."""
         row = {"user_id": user_id, "version": version, "accepted_at": self._db.now()}
         with self._db.write() as connection:
-            return bool(connection.execute(self._db.insert(consent).values(row).on_conflict_do_nothing()).rowcount)
+            put = self._db.insert(consent).values(row).on_conflict_do_nothing().returning(consent.c.version)
+            return connection.execute(put).one_or_none() is not None
 
 
 def _kept(row: Any) -> Kept:

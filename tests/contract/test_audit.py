@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,25 +16,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localmind.accounts.acting import acting
-from localmind.accounts.model import UserId
+from localmind.accounts.model import Principal, Role, UserId
 from localmind.catalog.audit import Event, note
 from localmind.catalog.audit_chain import BEGINNING, Link, flaws, hash_of
 from localmind.catalog.audit_tables import audit_chain, audit_event
 from localmind.catalog.catalog import Catalog
 from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.migrate import migrate
+from localmind.catalog.retention import Rules
+from localmind.chat.conversations import Conversations
 from localmind.errors import StoreUnavailable
-from localmind.model import SourceId, TenantId
+from localmind.model import Message, SourceId, TenantId
 from localmind.operations.audit import Audit
+from localmind.privacy.erasure import erase_person
+from tests.postgresql_server import catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
 
 ONE, OTHER = TenantId("one"), TenantId("other")
 ANN = UserId("ann")
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    database = Database(sqlite_url(tmp_path / "catalog.db"))
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty catalog, migrated once."""
+    path = tmp_path_factory.mktemp("template") / "catalog.db"
+    database = Database(sqlite_url(path))
     migrate(database)
+    assert database.fold()
+    database.close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path, template: Path) -> Iterator[Catalog]:
+    is_sqlite = request.param == "sqlite"
+    url = sqlite_url(Path(shutil.copy(template, tmp_path / "catalog.db"))) if is_sqlite else request.getfixturevalue("postgresql_url")
+    database = Database(url)
     yield Catalog(database)
     database.close()
 
@@ -219,6 +238,50 @@ def test_more_than_can_wait_is_counted(catalog: Catalog, monkeypatch: pytest.Mon
     events = catalog.audit.page(TenantId("personal")).items
     assert [entry.event for entry in events] == ["maintenance", "search_performed", "search_performed"]
     assert events[0].details == {"what": "audit_lost", "events": 3}
+
+
+# --- what the catalog holds on a person
+
+
+def test_what_is_held_on_a_person_is_read_and_forgotten_in_all_spaces_of_the_tenant(catalog: Catalog) -> None:
+    catalog.accounts.ensure_tenant(ONE, "One")
+    catalog.accounts.add(ANN, email="ann@example.org", name="Ann", password_hash="x")
+    catalog.accounts.join(ONE, ANN, Role.OWNER)
+    catalog.spaces.add(ONE, TenantId("second"), name="Second", restricted=False)
+    conversations = Conversations(catalog.database)
+    said = [Message("user", "Salaries?", datetime.now(UTC)), Message("assistant", "None.", datetime.now(UTC))]
+    others = conversations.record(ONE, None, "Of others", said)
+    with acting(principal=Principal(ONE, ANN, Role.OWNER)):
+        for space in (ONE, TenantId("second"), OTHER):
+            conversations.record(space, None, "Salaries?", said)
+        conversations.record(ONE, others, "And hers?", said)
+    assert catalog.retention.consented(ANN, "v1") and not catalog.retention.consented(ANN, "v1")
+
+    facts = catalog.people.facts(ONE, ANN)
+    assert (facts["account"]["email"], facts["membership"]["role"], len(facts["consents"])) == ("ann@example.org", "owner", 1)
+    told = list(catalog.people.conversations(ONE, ANN))
+    assert sorted((one["began"], len(one["messages"])) for one in told) == [(False, 2), (True, 2), (True, 2)]
+    assert list(catalog.people.documents(ONE, ANN)) == []
+
+    erase_person(catalog, ONE, ANN, "ann@example.org", documents=False)
+
+    assert list(catalog.people.conversations(ONE, ANN)) == []
+    assert len(conversations.get(ONE, others).messages) == 2
+    assert len(conversations.list(OTHER).items) == 1  # of another tenant
+    assert catalog.people.facts(ONE, ANN)["account"] is None and catalog.people.facts(ONE, ANN)["consents"] == []
+    assert [(one.user_id, one.is_over) for one in catalog.people.erasures(linger_s=60)] == [(ANN, False)]
+    assert catalog.people.erasures(linger_s=-60)[0].is_over
+
+
+def test_rules_are_kept_and_old_conversations_go(catalog: Catalog) -> None:
+    conversations = Conversations(catalog.database)
+    conversations.record(ONE, None, "Salaries?", [Message("user", "Salaries?", datetime.now(UTC))])
+    catalog.retention.put(ONE, Rules(audit_days=1))
+    catalog.retention.put(ONE, Rules(conversations_days=2))
+    assert [(tenant, kept.rules) for tenant, kept in catalog.retention.all()] == [(ONE, Rules(conversations_days=2))]
+    assert catalog.retention.old_documents(ONE, "used_at", before=time.time(), after=SourceId("")) == []
+    assert [catalog.retention.drop_conversations(ONE, before=time.time() + shift) for shift in (-60, 60, 60)] == [0, 1, 0]
+    assert conversations.list(ONE).items == ()
 
 
 # --- the chain alone
