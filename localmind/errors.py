@@ -27,6 +27,7 @@ LocalMindError
 ├── ConfigurationError      a setting is missing or contradicts another
 └── Unavailable             worth a retry
     ├── StoreUnavailable
+    ├── UnderMaintenance    nothing can be changed for a while: says when to try again
     └── LLMUnavailable
 """
 
@@ -139,6 +140,10 @@ class Unavailable(LocalMindError):
 
 
 class StoreUnavailable(Unavailable): ...
+
+
+class UnderMaintenance(Unavailable):
+    """data: retry_after_s."""
 
 
 class LLMUnavailable(Unavailable): ...

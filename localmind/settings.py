@@ -65,6 +65,13 @@ class Settings(BaseSettings):
     )
     localmind_space: str = Field("", description="Id of the space that the command line works in; unset: the tenant's default space.")
 
+    # --- what is written down, and for how long
+    audit_queries: Literal["plain", "hashed", "off"] = Field(
+        "hashed", description="What the audit keeps of a query: its text, a hash under a secret of the person, or nothing."
+    )
+
+    consent_text: str = Field("", description="Text that people agree to before they come in, at /api/v1/auth/consent; unset: none.")
+
     # --- servers (unset: embedded)
     database_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL URL of the catalog (postgresql+psycopg://...); unset: SQLite in DATA_DIR."

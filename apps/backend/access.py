@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from apps.backend.security import is_same_origin
+from localmind.accounts import acting
 from localmind.accounts.authentication import Credentials
 from localmind.accounts.mode import is_loopback
 from localmind.accounts.model import OWNER_HERE, Access, Principal, Role, require
@@ -64,7 +65,9 @@ def _follows_a_link(connection: HTTPConnection) -> bool:
 async def principal(request: Request) -> Principal:
     """The gate knows already, where there is one."""
     recognised: Principal | None = getattr(request.state, "principal", None)
-    return recognised if recognised is not None else await recognise(request)
+    who = recognised if recognised is not None else await recognise(request)
+    acting.act_as(who)
+    return who
 
 
 async def access(

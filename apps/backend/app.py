@@ -18,11 +18,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from apps.backend import bodies, docs, errors, front, patience, processes
 from apps.backend.config import get_settings, version
 from apps.backend.gate import Gate, PageGate
+from apps.backend.maintenance import StopWrites
 from apps.backend.middleware import BodyLimit, RequestContext
 from apps.backend.patience import Patience
 from apps.backend.rates import Rates
 from apps.backend.routers import (
     api_keys,
+    audit,
     auth,
     chat,
     conversations,
@@ -69,6 +71,7 @@ ROUTERS = (
     tenants,
     spaces,
     api_keys,
+    audit,
 )
 
 
@@ -133,6 +136,7 @@ def _middleware(settings: Settings, rates: Rates | None) -> list[Middleware]:
         Middleware(Patience, limit_of=patience.limits(settings), stall_s=settings.request_timeout_s),
         Middleware(Gate, rates=rates),
         Middleware(Throttle, rates=rates),
+        Middleware(StopWrites),
         Middleware(BodyLimit, limit_of=bodies.limits(settings.max_upload_bytes)),
     ]
 

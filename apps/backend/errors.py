@@ -51,6 +51,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     errors.BudgetSpent: Kind(402, "The budget is spent"),
     errors.ConfigurationError: Kind(503, "The service is not configured for this"),
     errors.Cancelled: Kind(409, "The work was cancelled"),
+    errors.UnderMaintenance: Kind(503, "The service is under maintenance"),
     errors.LLMUnavailable: Kind(503, "The language model does not answer"),
     errors.Unavailable: Kind(503, "A service that is needed does not answer"),
     errors.LocalMindError: Kind(500, "Something went wrong"),
@@ -94,7 +95,7 @@ def headers_of(error: errors.LocalMindError) -> dict[str, str]:
     """What the answer's header has to say too (RFC 9110: 401 names a scheme, 429 and 503 a time)."""
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="localmind"'}
-    if isinstance(error, errors.TooManyAttempts | errors.TooManyRequests):
+    if "retry_after_s" in error.data:
         return {"Retry-After": str(error.data["retry_after_s"])}
     return {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
 

@@ -82,6 +82,25 @@ def _change(text: str) -> tuple[str, float | None]:
     raise InvalidInput(f"{text!r} is no limit.", hint="Write it as documents=10000.")
 
 
+@app.command("delete-tenant")
+def delete_tenant(
+    tenant: Annotated[str, typer.Argument(help="Id or name of the tenant.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a tenant out of every store, with all its spaces and the accounts that belong to no other. The service has to be stopped.
+
+    Cut off, it is run again. Backups keep what they have until they expire.
+    """
+    from apps.backend.config import get_settings
+    from apps.cli import printing
+    from localmind.wiring.upkeep import delete_tenant as delete
+
+    if not yes and typer.prompt(f"Everything of {tenant!r} will be gone. Type its name again") != tenant:
+        raise InvalidInput("The names differ: nothing was deleted.")
+    delete(get_settings(), tenant, report=lambda space: printing.stderr().print(f"Deleting space {space} ..."))
+    printing.stdout().print(f"Tenant {tenant} is deleted.", markup=False)
+
+
 def _password(settings: Settings) -> str:
     given = settings.localmind_admin_password.get_secret_value()
     if given:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from localmind.catalog.accounts import AccountTable
 from localmind.catalog.api_keys import ApiKeyTable
 from localmind.catalog.attempts import AttemptTable
+from localmind.catalog.audit import AuditTable
 from localmind.catalog.chunks import Chunks
 from localmind.catalog.communities import CommunityTable
 from localmind.catalog.database import Database
@@ -18,7 +19,9 @@ from localmind.catalog.extractions import ExtractionTable
 from localmind.catalog.identities import IdentityTable
 from localmind.catalog.invitations import InvitationTable
 from localmind.catalog.jobs import Claim, JobTable
+from localmind.catalog.people import PersonTable
 from localmind.catalog.quotas import QuotaTable
+from localmind.catalog.retention import RetentionTable
 from localmind.catalog.sessions import SessionTable
 from localmind.catalog.sources import SourceTable
 from localmind.catalog.spaces import SpaceTable
@@ -48,6 +51,9 @@ class Catalog:
         self.identities = IdentityTable(database)
         self.spaces = SpaceTable(database)
         self.api_keys = ApiKeyTable(database)
+        self.audit = AuditTable(database)
+        self.people = PersonTable(database)
+        self.retention = RetentionTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
         """Jobs as JobTable.claim gives them, each with its revision."""

@@ -97,10 +97,12 @@ class Chat:
         passages: int = 8,
         budget: Purse | None = None,
         admit: Callable[[TenantId, str], None] = lambda *_: None,
+        on_answer: Callable[[TenantId, str, str, Sequence[SourceId]], None] = lambda *_: None,
     ) -> None:
         """context_tokens: what the LLM can take in. passages: how many chunks an answer is made from, at most.
 
         budget: without one the LLM is free. admit: counts a message for its tenant, or refuses one that is too long for it.
+        on_answer: told the question, the conversation's id and the cited sources of what was answered; must not block.
         """
         self._search = search
         self._conversations = conversations
@@ -110,6 +112,7 @@ class Chat:
         self._context_tokens = context_tokens
         self._limit = passages
         self._budget, self._admit = budget, admit
+        self._on_answer = on_answer
 
     def answer(
         self,
@@ -267,9 +270,11 @@ class Chat:
         """Keep question and answer; returns the conversation's id."""
         said = Message("assistant", draft.text.text, datetime.now(UTC), draft.text.citations)
         try:
-            return self._conversations.record(tenant, conversation_id, question, [Message("user", question, asked_at), said])
+            known = self._conversations.record(tenant, conversation_id, question, [Message("user", question, asked_at), said])
         except NotFound:  # deleted while it was answered: its owner does not want it kept
-            return conversation_id or ""
+            known = conversation_id or ""
+        self._on_answer(tenant, question, known, [citation.source_id for citation in draft.text.citations])
+        return known
 
 
 class _Found(NamedTuple):

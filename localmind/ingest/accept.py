@@ -12,6 +12,9 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
+from localmind.accounts.acting import current
+from localmind.catalog.audit import IDS_A_ROW, Event
+from localmind.catalog.chunks import batched
 from localmind.catalog.jobs import BULK, INTERACTIVE
 from localmind.catalog.sources import Revision
 from localmind.errors import InvalidInput
@@ -186,6 +189,8 @@ class Accept:
     def _queue(self, tenant: TenantId, revisions: Sequence[dict[str, Any]], priority: int) -> list[Accepted]:
         self._catalog.sources.add_revisions(revisions)
         jobs = self._catalog.jobs.add(tenant, [("ingest", row["source_id"], row["version"], priority) for row in revisions])
+        for ids in batched([row["source_id"] for row in revisions], IDS_A_ROW):
+            self._catalog.audit.record(Event.DOCUMENT_INGESTED, tenant, sources=list(ids))
         return [Accepted(row["source_id"], job, JobStatus.QUEUED.value) for row, job in zip(revisions, jobs, strict=True)]
 
     def count(self, tenant: TenantId, size_bytes: int, *, documents: int = 1, sources: int = 0, jobs: int = 0) -> None:
@@ -271,6 +276,7 @@ def _source_row(tenant: TenantId, item: _Stored) -> dict[str, Any]:
         "title": incoming.title,
         "tags": list(dict.fromkeys(incoming.tags)),
         "parent_id": incoming.parent_id,
+        "added_by": current().user_id,
     }
 
 

@@ -99,6 +99,8 @@ class Pipeline:
         """Told which tenant's documents came or went."""
         self.on_embedded: Callable[[TenantId, int, int], None] = lambda *_: None
         """Told how many chunks were embedded for a tenant, and how many tokens they had."""
+        self.is_paused: Callable[[], bool] = lambda: False
+        """Whether no new job is to be taken up; what is held is finished."""
         self._tidy = Tidy(store, is_resting=lambda: not self._claimed.is_preparing and not self._active.jobs(), settle=self.settling.all)
 
     # --- life
@@ -188,6 +190,8 @@ class Pipeline:
         return claim
 
     def _claim(self) -> list[Claim]:
+        if self.is_paused():
+            return []
         self._wake.clear()  # first: what is queued meanwhile wakes again
         limit = 1 if self._outages.are_on else CLAIM
         return self._store.catalog.claim(self.owner, limit=limit, lease_s=self._lease_s)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from localmind.catalog.audit import Event
 from localmind.catalog.jobs import INTERACTIVE
 from localmind.catalog.sources import TEXT_MEDIA_TYPE
 from localmind.errors import Conflict, InvalidInput, Unavailable
@@ -128,6 +129,7 @@ class Sources:
                 self._catalog.jobs.ask_cancel(tenant, source_id=each)
             self._catalog.sources.hide(tenant, doomed)
             jobs = self._catalog.jobs.add(tenant, [("delete", each, 0, INTERACTIVE) for each in reversed(doomed)])
+            self._catalog.audit.record(Event.DOCUMENT_DELETED, tenant, sources=[source_id])
         self._wake()
         return Accepted(source_id, jobs[-1], SourceStatus.DELETING.value)
 

@@ -33,6 +33,8 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     warm.start()
     stack.callback(mind.catalog.database.close)
     migrate(mind.catalog.database)
+    mind.audit.start()
+    stack.callback(mind.audit.close)
     _refuse_what_was_cut_off(mind)
     mind.engines.open(stack, patient=True)
     warm.join()
@@ -58,6 +60,9 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
         stack.callback(mind.keeper.close)
     if mind.role is not Role.WORKER:
         mind.accounts.spaces.finish()  # what a kill cut off
+        mind.privacy.erasures.finish()
+        mind.privacy.daily.start()
+        stack.callback(mind.privacy.daily.close)
     if not mind.catalog.database.is_sqlite:  # where others can't tell by the data directory's lock
         works = mind.role is not Role.DOOR
         presence = Presence(

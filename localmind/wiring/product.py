@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from localmind.limits.usage import UsageMeter
     from localmind.llm.port import LLM
     from localmind.model import TenantId
+    from localmind.operations.audit import Audit
     from localmind.operations.health import Health, Probe
+    from localmind.operations.maintenance_mode import MaintenanceMode
+    from localmind.privacy.privacy import Privacy
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
@@ -56,6 +59,8 @@ class LocalMind:
     engines: Engines
     catalog: Catalog
     accounts: Accounts
+    audit: Audit
+    privacy: Privacy
     store: Store
     sources: Sources
     jobs: Jobs
@@ -72,6 +77,7 @@ class LocalMind:
     readers: Readers
     health: Health
     maintenance: Maintenance
+    maintenance_mode: MaintenanceMode
     pipeline: Pipeline
     """Runs in this process but for Role.DOOR, as the keeper does."""
     communities: Upkeep
@@ -110,7 +116,10 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.ingest.resolution import Resolution
     from localmind.ingest.sources import Sources
     from localmind.limits.usage import UsageMeter
+    from localmind.operations.audit import Audit
     from localmind.operations.health import Health
+    from localmind.operations.maintenance_mode import MaintenanceMode
+    from localmind.privacy.privacy import build_privacy
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
@@ -134,6 +143,8 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes, budget)
     pipeline.settling.resolution = resolution
     pipeline.on_embedded = lambda tenant, chunks, tokens: usage.count(tenant, chunks=chunks, embedding_tokens=tokens)
+    maintenance_mode = MaintenanceMode(catalog)
+    pipeline.is_paused = maintenance_mode.is_on
     if role is not Role.DOOR:
         wake = pipeline.wake
     accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake, quotas=quotas, usage=usage)
@@ -145,18 +156,22 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     )
     communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline, budget)
     conversations = Conversations(catalog.database)
+    audit = Audit(catalog, queries=settings.audit_queries)
     sources = Sources(store, accept, wake=wake, has_llm=llm is not None)
+    accounts = build_accounts(
+        settings,
+        catalog,
+        empty=partial(empty, sources=sources, conversations=conversations),
+        with_logins=needs_login(settings) and role is not Role.WORKER,
+    )
     return LocalMind(
         settings=settings,
         role=role,
         engines=engines,
         catalog=catalog,
-        accounts=build_accounts(
-            settings,
-            catalog,
-            empty=partial(empty, sources=sources, conversations=conversations),
-            with_logins=needs_login(settings) and role is not Role.WORKER,
-        ),
+        accounts=accounts,
+        audit=audit,
+        privacy=build_privacy(store, accounts, sources, consent_text=settings.consent_text, is_paused=maintenance_mode.is_on),
         store=store,
         sources=sources,
         jobs=Jobs(catalog, changes, wake),
@@ -172,6 +187,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
             context_tokens=settings.context_window,
             budget=budget,
             admit=_admit_messages(quotas, usage),
+            on_answer=audit.chatted,
         ),
         conversations=conversations,
         graph=store.graph,
@@ -181,6 +197,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         readers=readers,
         health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),
         maintenance=Maintenance(store, embedder, extractions, resolution, data_dir=settings.data_dir, on_remade=communities.remake),
+        maintenance_mode=maintenance_mode,
         pipeline=pipeline,
         communities=communities,
         keeper=keeper,
@@ -279,7 +296,7 @@ def _build_communities(
         llm_concurrency=settings.llm_concurrency,
         budget=budget,
     )
-    keeper = Keeper(upkeep, busy=pipeline.busy)
+    keeper = Keeper(upkeep, busy=pipeline.busy, is_paused=lambda: pipeline.is_paused())
     pipeline.on_change = keeper.changed
     return upkeep, keeper
 

@@ -22,12 +22,14 @@ def stats(mind: Mind, tenant: Reader) -> StatsOut:
 @router.post("/maintenance/reconcile", responses=problems())
 def reconcile(mind: Mind, _: Operator, body: ReconcileIn) -> ReconcileOut:
     """Compare catalog, files, vectors and graph, and put right what differs, unless `check`."""
+    mind.audit.maintained("reconcile", fix=not body.check)
     return ReconcileOut.model_validate(mind.maintenance.reconcile(fix=not body.check))
 
 
 @router.post("/maintenance/rebuild", responses=problems(_409="Documents are being ingested."))
 def rebuild(mind: Mind, _: Operator) -> RebuildOut:
     """Make vectors, text index and graph anew from the catalog; no LLM is asked. Answers when it is done."""
+    mind.audit.maintained("rebuild")
     return RebuildOut.model_validate(mind.maintenance.rebuild())
 
 

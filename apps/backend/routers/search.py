@@ -28,4 +28,5 @@ def search(mind: Mind, tenant: Reader, body: SearchIn) -> SearchOut:
             source_ids=None if body.source_ids is None else [SourceId(one) for one in body.source_ids],
             tags=body.tags,
         )
+    mind.audit.searched(tenant, body.query, mode=body.mode.value, hits=len(found.hits), sources=[hit.source_id for hit in found.hits])
     return SearchOut.of(found)

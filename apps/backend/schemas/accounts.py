@@ -17,6 +17,7 @@ MOST_PASSWORD_CHARS = 1024
 Name = Annotated[Filled, Field(min_length=1, max_length=200)]
 Email = Annotated[Filled, Field(max_length=320)]
 Password = Annotated[Clean, Field(min_length=1, max_length=MOST_PASSWORD_CHARS, json_schema_extra={"format": "password"})]
+ConsentVersion = Annotated[Clean, Field(max_length=64, description="Of the text at /auth/consent, which the person agrees to.")]
 Token = Annotated[Clean, Field(min_length=1, max_length=500)]
 
 
@@ -30,6 +31,7 @@ class LoginIn(Request):
     email: Email
     password: Password
     tenant: Id | None = Field(None, description="Id of the tenant; needed by who belongs to several.")
+    consent: ConsentVersion | None = None
 
 
 class GoogleIn(Request):
@@ -51,6 +53,7 @@ class AcceptIn(Request):
     token: Token
     password: Password = Field(description="The new account's; of who has an account, the one of that.")
     name: Annotated[Filled, Field(max_length=200)] | None = None
+    consent: ConsentVersion | None = None
 
 
 class PasswordIn(Request):

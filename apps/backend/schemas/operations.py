@@ -25,7 +25,7 @@ class HealthOut(Reply):
         }
     )
 
-    status: Literal["healthy", "degraded", "unhealthy", "starting"]
+    status: Literal["healthy", "degraded", "maintenance", "unhealthy", "starting"]
     version: str
     services: dict[str, Literal["healthy", "unhealthy"]]
 

@@ -85,7 +85,10 @@ def test_every_route_says_whom_it_is_for(every: FastAPI) -> None:
 
 def test_what_is_open_to_strangers_is_this_and_no_more(every: FastAPI) -> None:
     strangers = {route.path for route in declared(every) if route.needs == NOTHING}
-    auth = {f"/api/v1/auth/{name}" for name in ("login", "cookie", "refresh", "accept-invitation", "oidc/login", "oidc/callback", "google")}
+    auth = {
+        f"/api/v1/auth/{name}"
+        for name in ("login", "cookie", "refresh", "accept-invitation", "oidc/login", "oidc/callback", "google", "consent")
+    }
     assert strangers == {"/health", "/livez", "/readyz", "/metrics"} | auth
 
 

@@ -118,6 +118,11 @@ def test_there_is_a_call_for_each_line_of_the_contract(openapi: dict[str, Any]) 
         *((method, f"{v1}/api-keys") for method in ("GET", "POST")),
         *((method, f"{v1}/api-keys/{{key_id}}") for method in ("GET", "DELETE")),
         ("POST", f"{v1}/api-keys/{{key_id}}/rotate"),
+        ("GET", f"{v1}/audit"),
+        ("POST", f"{v1}/users/{{user_id}}/export"),
+        *((method, f"{v1}/tenants/{{tenant_id}}/retention") for method in ("GET", "PUT")),
+        ("GET", f"{v1}/auth/consent"),
+        ("POST", f"{v1}/auth/accept-consent"),
     }
     assert calls == expected
 
