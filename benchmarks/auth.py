@@ -1,6 +1,6 @@
-"""What logins cost a request: the same calls to one product with and without AUTH=required, by turns.
+"""What logins and limits cost a request: the same calls to one product with and without AUTH=required, and RATE_LIMITS, by turns.
 
-    python benchmarks/auth.py [--rounds 400]
+    python benchmarks/auth.py [--rounds 400] [--redis redis://...]
 
 Two services over one product in this process, on two ports, so that nothing differs but who may ask. Each round asks each of them
 once, in changing order. Shown: medians of the wall clock and of the process's CPU, client and server together, which other work on the
@@ -26,6 +26,7 @@ from typing import NamedTuple
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -51,10 +52,19 @@ class Cost(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=400)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--redis", default="", help="Count requests there, as backends do that share limits.")
+    options = parser.parse_args()
+    rounds = options.rounds
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
-            _env_file=None, data_dir=Path(folder), seed_guides=False, web=False, log_level="ERROR", auth="required", secret_key=SECRET
+            _env_file=None,
+            data_dir=Path(folder),
+            seed_guides=False,
+            web=False,
+            log_level="ERROR",
+            auth="required",
+            secret_key=SECRET,
+            rate_limits="off",
         )
         mind = build(settings)
         guarded = create_app(settings, mind)
@@ -65,10 +75,27 @@ def main() -> None:
             open_.state.service = service  # the same product; it must not be opened twice
             with served(open_, lifespan="off") as here:
                 fill(mind)
-                compare(mind, here, there, rounds)
+                ways = compare(mind, here, there, rounds)
+            endless = dict.fromkeys(("rate_limit_user", "rate_limit_api_key", "rate_limit_tenant"), 10**9)
+            for redis in ("", *([options.redis] if options.redis else [])):
+                limited = create_app(settings.model_copy(update={"rate_limits": "on", **endless}), mind)
+                limited.state.rates._settings = settings.model_copy(update={"redis_url": SecretStr(redis)})
+                limited.state.service = service
+                with served(limited, lifespan="off") as here:
+                    compare_limits(there, here, ways, rounds, "Redis" if redis else "memory")
+                assert not limited.state.rates._is_away
 
 
-def compare(mind: LocalMind, here: str, there: str, rounds: int) -> None:
+def compare_limits(without: str, with_: str, ways: dict[str, dict[str, str]], rounds: int, where: str) -> None:
+    pick = random.Random(8)
+    with httpx.Client(timeout=60) as http:
+        for name, headers in ways.items():
+            for mode in ("text", "hybrid"):
+                costs = turns(http, without, with_, headers, lambda mode=mode: search_of(pick, mode), rounds, bare=headers)
+                show(f"limits in {where}: {mode} search, {name}", *costs)
+
+
+def compare(mind: LocalMind, here: str, there: str, rounds: int) -> dict[str, dict[str, str]]:
     mind.accounts.members.create_user("ann@example.org", PASSWORD, Role.OWNER)
     pair = mind.accounts.logins.log_in("ann@example.org", PASSWORD, address="benchmark")
     ann = mind.accounts.authentication.authenticate(Credentials(token=pair.access))
@@ -88,15 +115,23 @@ def compare(mind: LocalMind, here: str, there: str, rounds: int) -> None:
     for name, token in (("access token", pair.access), ("API key", key)):
         mind.accounts.authentication.authenticate(Credentials(token=token))
         print(f"to recognise an {name}: {1e6 * per_call(lambda token=token: known(Credentials(token=token))):.0f} us")
+    return ways
 
 
 def turns(
-    http: httpx.Client, here: str, there: str, headers: dict[str, str], body: Callable[[], dict[str, object]], rounds: int
+    http: httpx.Client,
+    here: str,
+    there: str,
+    headers: dict[str, str],
+    body: Callable[[], dict[str, object]],
+    rounds: int,
+    *,
+    bare: dict[str, str] | None = None,
 ) -> tuple[list[Cost], list[Cost]]:
-    """Seconds of each round without and with logins: the same query, each first in every other round. The space is named to both."""
+    """Seconds of each round here and there: the same query, each first in every other round. bare: what is sent here, else the space."""
     without: list[Cost] = []
     with_: list[Cost] = []
-    bare = {name: value for name, value in headers.items() if name == "X-Space"}
+    bare = {name: value for name, value in headers.items() if name == "X-Space"} if bare is None else bare
     gc.disable()
     for number in range(rounds + 20):
         query = body()

@@ -9,6 +9,9 @@ LocalMindError
 ├── Unauthenticated         who asks is not known: no credentials, or none that hold
 ├── Forbidden               who asks may not do this: names the role that is needed
 ├── TooManyAttempts         logins failed too often: says when to try again
+├── TooManyRequests         a rate or a number of jobs is reached: says when to try again
+├── QuotaReached            a tenant has all that it may have: names the limit and what is held
+├── TimedOut                the request took longer than it may
 ├── Conflict                the state does not allow it (retry of a job that runs, data directory in use)
 │   └── DataDirInUse
 ├── ReadError               a file can't be read; a retry gives the same
@@ -24,6 +27,7 @@ LocalMindError
 ├── ConfigurationError      a setting is missing or contradicts another
 └── Unavailable             worth a retry
     ├── StoreUnavailable
+    ├── UnderMaintenance    nothing can be changed for a while: says when to try again
     └── LLMUnavailable
 """
 
@@ -79,6 +83,16 @@ class TooManyAttempts(LocalMindError):
     """data: retry_after_s."""
 
 
+class TooManyRequests(LocalMindError):
+    """data: retry_after_s."""
+
+
+class QuotaReached(LocalMindError): ...
+
+
+class TimedOut(LocalMindError): ...
+
+
 class Conflict(LocalMindError): ...
 
 
@@ -126,6 +140,10 @@ class Unavailable(LocalMindError):
 
 
 class StoreUnavailable(Unavailable): ...
+
+
+class UnderMaintenance(Unavailable):
+    """data: retry_after_s."""
 
 
 class LLMUnavailable(Unavailable): ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -49,11 +50,27 @@ class Settings(BaseSettings):
     refresh_token_days: int = Field(30, ge=1, le=365, description="Time that a login lasts without a new password, in days.")
     password_memory_kib: int = Field(65536, ge=8, le=4194304, description="Memory that hashing a password takes (argon2id), in KiB.")
     password_rounds: int = Field(3, ge=1, le=100, description="Passes over that memory.")
+    oidc_issuer: str = Field("", description="OpenID Connect provider that people may log in by, as its issuer (https://...); unset: none.")
+    oidc_client_id: str = Field("", description="What the provider knows this service as; needed with OIDC_ISSUER.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="The secret to that; unset: a public client.")
+    oidc_scopes: str = Field(
+        "openid email profile", pattern=r"^([\x21-\x7e]+ )*openid( [\x21-\x7e]+)*$", description="What is asked of the provider."
+    )
+    google_client_id: str = Field(
+        "", description="Client id of a Google button, whose ID tokens POST /api/v1/auth/google takes; unset: none."
+    )
     localmind_api_key: SecretStr = Field(SecretStr(""), description="API key that the command line sends.")
     localmind_admin_password: SecretStr = Field(
         SecretStr(""), description="Password that `localmind admin create-user` gives; unset: it asks for one."
     )
     localmind_space: str = Field("", description="Id of the space that the command line works in; unset: the tenant's default space.")
+
+    # --- what is written down, and for how long
+    audit_queries: Literal["plain", "hashed", "off"] = Field(
+        "hashed", description="What the audit keeps of a query: its text, a hash under a secret of the person, or nothing."
+    )
+
+    consent_text: str = Field("", description="Text that people agree to before they come in, at /api/v1/auth/consent; unset: none.")
 
     # --- servers (unset: embedded)
     database_url: SecretStr = Field(
@@ -100,6 +117,37 @@ class Settings(BaseSettings):
     ocr: Literal["auto", "off"] = Field("auto", description="auto: pages without text go through Tesseract where it is installed.")
     ocr_languages: str = Field("eng", pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$", description="Tesseract languages, joined by +.")
 
+    # --- limits of each tenant, its spaces together (`localmind admin limits` gives one its own)
+    quota_documents: int = Field(0, ge=0, le=10**9, description="Documents that a tenant may have. 0: no limit.")
+    quota_storage_mb: int = Field(0, ge=0, le=10**9, description="MB of original files that a tenant may have. 0: no limit.")
+    quota_chunks: int = Field(0, ge=0, le=10**12, description="Chunks that a tenant may have. 0: no limit.")
+    quota_jobs: int = Field(0, ge=0, le=10**6, description="Documents of a tenant that may wait or be ingested at once. 0: no limit.")
+    max_query_chars: int = Field(4000, ge=10, le=4000, description="Most characters of a search query.")
+    max_message_chars: int = Field(10_000, ge=10, le=10_000, description="Most characters of a chat message.")
+
+    # --- how often and how long (rates are for 60 seconds; 0: no limit)
+    rate_limits: Literal["auto", "on", "off"] = Field("auto", description="auto: where logins are needed.")
+    rate_limit_user: int = Field(600, ge=0, le=10**9, description="API requests of a user a minute, whatever they came with.")
+    rate_limit_api_key: int = Field(600, ge=0, le=10**9, description="API requests with one API key a minute.")
+    rate_limit_tenant: int = Field(6000, ge=0, le=10**9, description="API requests of a tenant a minute.")
+    rate_limit_address: int = Field(
+        60, ge=0, le=10**9, description="Logins and other requests without an account a minute, from one address (IPv6: one /64)."
+    )
+    rate_limit_chat: int = Field(60, ge=0, le=10**9, description="Chat messages of a user a minute.")
+    rate_limit_upload: int = Field(300, ge=0, le=10**9, description="Requests of a user a minute that put documents in.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses and networks of reverse proxies, separated by commas: X-Forwarded-For and X-Forwarded-Proto count from these"
+        " alone.",
+    )
+    request_timeout_s: float = Field(
+        60,
+        gt=0.1,
+        le=86400,
+        description="Longest time of a request, in seconds, and between two pieces of an upload; streams, uploads and maintenance may take"
+        " longer, and a chat three LLM_TIMEOUT_S more.",
+    )
+
     # --- chunks and vectors
     chunk_tokens: int = Field(
         256, ge=32, le=8192, description="Most tokens of a chunk with its heading, in the embedding model's tokenizer."
@@ -141,10 +189,14 @@ class Settings(BaseSettings):
     llm_price_input: float = Field(0, ge=0, le=1_000_000, description="Price of a million tokens that the LLM reads, in your currency.")
     llm_price_output: float = Field(0, ge=0, le=1_000_000, description="Price of a million tokens that the LLM writes, in your currency.")
     llm_budget_tokens: int = Field(
-        0, ge=0, le=10**15, description="Tokens that a tenant's documents may cost a period; then they wait, searchable. 0: no limit."
+        0,
+        ge=0,
+        le=10**15,
+        description="Tokens that a tenant's documents and answers may cost a period; then documents wait, searchable, and answers quote."
+        " 0: no limit.",
     )
     llm_budget_cost: float = Field(
-        0, ge=0, le=10**9, description="Money that a tenant's documents may cost a period, by LLM_PRICE_INPUT and _OUTPUT. 0: no limit."
+        0, ge=0, le=10**9, description="Money that they may cost a period, by LLM_PRICE_INPUT and LLM_PRICE_OUTPUT. 0: no limit."
     )
     llm_budget_period: Literal["day", "month"] = Field("month", description="Period of the budgets, by the calendar in UTC.")
 
@@ -152,7 +204,7 @@ class Settings(BaseSettings):
     job_attempts: int = Field(3, ge=1, le=100, description="Attempts before a job is failed.")
     job_lease_s: float = Field(30, gt=1, le=3600, description="Time after which a silent worker's job is taken over, in seconds.")
 
-    @field_validator("cors_origins", "extraction_types", "fetch_allow", mode="before")
+    @field_validator("cors_origins", "extraction_types", "fetch_allow", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -176,10 +228,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin; write https://notes.example, and not *")
         return value
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        """Whoever can change what the provider answers can log in as anybody."""
+        if value and not re.fullmatch(r"https://[^?#@\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/[^?#@\s]*)?", value):
+            raise ValueError(f"{value!r} is no issuer that can be trusted; write https://login.example (http only on this machine)")
+        return value
+
     @field_validator("fetch_allow")
     @classmethod
     def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         allowed(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            ipaddress.ip_network(each)
         return value
 
     @field_validator("data_dir")

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from apps.backend.security import is_same_origin
+from localmind.accounts import acting
 from localmind.accounts.authentication import Credentials
 from localmind.accounts.mode import is_loopback
 from localmind.accounts.model import OWNER_HERE, Access, Principal, Role, require
@@ -33,19 +34,40 @@ Dependency = TypeVar("Dependency", bound=Callable[..., Any])
 
 async def recognise(connection: HTTPConnection) -> Principal:
     """Who asks. Raises Unauthenticated; Unavailable while the service starts."""
+    return await _authenticated(connection, credentials_of(connection.headers, connection.cookies.get(COOKIE)))
+
+
+async def recognise_visitor(connection: HTTPConnection) -> Principal:
+    """Who opens a page or something on it, by the cookie alone. Raises as recognise() does.
+
+    A link from elsewhere may lead here, and a login provider does: to show a page changes nothing, and no other page can read it.
+    """
+    is_ours = _follows_a_link(connection) or is_same_origin(connection.headers)
+    return await _authenticated(connection, Credentials(cookie=connection.cookies.get(COOKIE) if is_ours else None))
+
+
+async def _authenticated(connection: HTTPConnection, credentials: Credentials) -> Principal:
     if not connection.app.state.has_logins:
         _require_near(connection)
         return OWNER_HERE
     authentication = connection.app.state.service.mind.accounts.authentication
-    credentials = credentials_of(connection.headers, connection.cookies.get(COOKIE))
     known: Principal | None = authentication.known(credentials)
     return known if known is not None else await to_thread.run_sync(authentication.authenticate, credentials)
+
+
+def _follows_a_link(connection: HTTPConnection) -> bool:
+    """What a browser says of a request for a page in a tab of its own."""
+    is_get = connection.scope["type"] == "http" and connection.scope["method"] in ("GET", "HEAD")
+    headers = connection.headers
+    return is_get and (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
 
 
 async def principal(request: Request) -> Principal:
     """The gate knows already, where there is one."""
     recognised: Principal | None = getattr(request.state, "principal", None)
-    return recognised if recognised is not None else await recognise(request)
+    who = recognised if recognised is not None else await recognise(request)
+    acting.act_as(who)
+    return who
 
 
 async def access(
@@ -71,9 +93,9 @@ def credentials_of(headers: Headers, cookie: str | None) -> Credentials:
     return Credentials(cookie=cookie if is_same_origin(headers) else None)
 
 
-def address_of(request: Request) -> str:
-    """Where a request comes from, for counting; a Unix socket has no address."""
-    return request.client.host if request.client else "local"
+def address_of(connection: HTTPConnection) -> str:
+    """Where a request comes from, for counting: behind TRUSTED_PROXIES what they say. A Unix socket has no address."""
+    return connection.client.host if connection.client else "local"
 
 
 def _require_near(connection: HTTPConnection) -> None:

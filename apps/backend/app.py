@@ -13,13 +13,18 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from apps.backend import bodies, docs, errors, front, processes
+from apps.backend import bodies, docs, errors, front, patience, processes
 from apps.backend.config import get_settings, version
-from apps.backend.gate import Gate
+from apps.backend.gate import Gate, PageGate
+from apps.backend.maintenance import StopWrites
 from apps.backend.middleware import BodyLimit, RequestContext
+from apps.backend.patience import Patience
+from apps.backend.rates import Rates
 from apps.backend.routers import (
     api_keys,
+    audit,
     auth,
     chat,
     conversations,
@@ -29,12 +34,15 @@ from apps.backend.routers import (
     jobs,
     maintenance,
     search,
+    single_sign_on,
     sources,
     spaces,
     tenants,
+    usage,
 )
 from apps.backend.security import OriginGuard, allowed
 from apps.backend.service import Service, State
+from apps.backend.throttle import Throttle
 from localmind.accounts.mode import check_secrets, needs_login
 from localmind.operations import logs
 from localmind.settings import Settings
@@ -47,7 +55,24 @@ log = structlog.get_logger("localmind.service")
 THREADS = 64
 """Plain routes run in these; a chat with a slow LLM holds one for its whole answer."""
 
-ROUTERS = (sources, intake, jobs, search, chat, conversations, graph, maintenance, health, auth, tenants, spaces, api_keys)
+ROUTERS = (
+    sources,
+    intake,
+    jobs,
+    search,
+    chat,
+    conversations,
+    graph,
+    maintenance,
+    usage,
+    health,
+    auth,
+    single_sign_on,
+    tenants,
+    spaces,
+    api_keys,
+    audit,
+)
 
 
 def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
@@ -58,6 +83,7 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
     """
     settings = settings or (mind.settings if mind is not None else get_settings())
     check_secrets(settings)
+    rates = Rates(settings) if _has_rates(settings) else None
     app = FastAPI(
         title="Local Mind",
         summary="Documents in, answers with page citations out.",
@@ -67,18 +93,18 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, rates),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = Service(settings, mind, patient=patient)
+    app.state.rates = rates
     app.state.has_logins = needs_login(settings)
     errors.install(app)
     docs.install(app)
     for router in _routers(settings):
         app.include_router(router)
     app.state.routes = [route for router in _routers(settings) for route in router.routes if isinstance(route, APIRoute)]
-    notice = front.CLOSED if settings.web and needs_login(settings) else None
-    app.state.front = front.Front(app.router.default, enabled=_has_pages(settings), closed=notice)
+    app.state.front = front.Front(app.router.default, enabled=_has_pages(settings))
     app.router.default = app.state.front  # the last resort: a mount at / would hide the API's own 405
     return app
 
@@ -88,30 +114,36 @@ def _routers(settings: Settings) -> list[APIRouter]:
     return [*(module.router for module in ROUTERS), *([graph.cypher] if asks_cypher else [])]
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _has_rates(settings: Settings) -> bool:
+    return needs_login(settings) if settings.rate_limits == "auto" else settings.rate_limits == "on"
+
+
+def _middleware(settings: Settings, rates: Rates | None) -> list[Middleware]:
     """Outermost first. CORS stands before the guard, which answers what it refuses to a page that may read it."""
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["X-Request-ID"],
+        expose_headers=["X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After"],
     )
+    proxies = Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return [
+        *([proxies] if settings.trusted_proxies else []),
         Middleware(RequestContext),
         *([cors] if settings.cors_origins else []),
         Middleware(OriginGuard, allowed=allowed(settings)),
-        Middleware(Gate),
+        Middleware(Patience, limit_of=patience.limits(settings), stall_s=settings.request_timeout_s),
+        Middleware(Gate, rates=rates),
+        Middleware(Throttle, rates=rates),
+        Middleware(StopWrites),
         Middleware(BodyLimit, limit_of=bodies.limits(settings.max_upload_bytes)),
     ]
 
 
 def _has_pages(settings: Settings) -> bool:
-    """A page's later calls have to meet the process that drew it, and several processes on one port take turns.
-
-    The page knows no logins: where they are needed it stays away.
-    """
-    return settings.web and not processes.is_one_of_several() and not needs_login(settings)
+    """A page's later calls have to meet the process that drew it, and several processes on one port take turns."""
+    return settings.web and not processes.is_one_of_several()
 
 
 @asynccontextmanager
@@ -126,6 +158,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if opening is not None:
             opening.cancel()
     await asyncio.to_thread(service.close)
+    if app.state.rates is not None:
+        await app.state.rates.close()
 
 
 async def _open_pages(app: FastAPI, service: Service, stack: AsyncExitStack) -> None:
@@ -142,4 +176,4 @@ async def _open_pages(app: FastAPI, service: Service, stack: AsyncExitStack) -> 
         log.exception("pages_failed")
         app.state.front.give_up()
     else:
-        app.state.front.show(pages)
+        app.state.front.show(PageGate(pages))

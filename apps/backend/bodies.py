@@ -14,6 +14,9 @@ from apps.backend.schemas.sources import TextIn, TextReplacement
 
 MAX_BULK_LINES = 10_000
 JSON_BYTES = 1_000_000
+FORMS = ("/login", "/logout", "/logout/everywhere")
+"""The page's own, read into memory as JSON is."""
+
 OVERHEAD_BYTES = 1_000_000
 """Multipart headers and form fields beside the files."""
 
@@ -29,7 +32,8 @@ def limits(max_upload_bytes: int) -> Callable[[str, str], int]:
 
     def limit_of(method: str, path: str) -> int:
         if not path.startswith("/api/v1/sources"):
-            return JSON_BYTES if path.startswith("/api/") else max_upload_bytes + OVERHEAD_BYTES
+            is_small = path.startswith("/api/") or path in FORMS
+            return JSON_BYTES if is_small else max_upload_bytes + OVERHEAD_BYTES
         if path.endswith(("/text", "/bulk")):
             return ESCAPED * max_upload_bytes + OVERHEAD_BYTES
         return max_upload_bytes + OVERHEAD_BYTES if path.endswith("/upload") or method == "PUT" else JSON_BYTES

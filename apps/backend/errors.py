@@ -38,6 +38,9 @@ TABLE: Mapping[type[Exception], Kind] = {
     errors.Unauthenticated: Kind(401, "Credentials are needed"),
     errors.Forbidden: Kind(403, "Not allowed"),
     errors.TooManyAttempts: Kind(429, "Too many attempts"),
+    errors.TooManyRequests: Kind(429, "Too many requests"),
+    errors.QuotaReached: Kind(403, "A limit of the tenant is reached"),
+    errors.TimedOut: Kind(504, "The request took too long"),
     errors.DataDirInUse: Kind(503, "The data directory is in use"),
     errors.Conflict: Kind(409, "The state does not allow it"),
     errors.ReadError: Kind(400, "The file can't be read"),
@@ -48,6 +51,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     errors.BudgetSpent: Kind(402, "The budget is spent"),
     errors.ConfigurationError: Kind(503, "The service is not configured for this"),
     errors.Cancelled: Kind(409, "The work was cancelled"),
+    errors.UnderMaintenance: Kind(503, "The service is under maintenance"),
     errors.LLMUnavailable: Kind(503, "The language model does not answer"),
     errors.Unavailable: Kind(503, "A service that is needed does not answer"),
     errors.LocalMindError: Kind(500, "Something went wrong"),
@@ -91,7 +95,7 @@ def headers_of(error: errors.LocalMindError) -> dict[str, str]:
     """What the answer's header has to say too (RFC 9110: 401 names a scheme, 429 and 503 a time)."""
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="localmind"'}
-    if isinstance(error, errors.TooManyAttempts):
+    if "retry_after_s" in error.data:
         return {"Retry-After": str(error.data["retry_after_s"])}
     return {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
 

@@ -25,29 +25,18 @@ STARTING = """<!doctype html>
 """
 
 
-CLOSED = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Local Mind</title>
-<body style="font: 16px/1.5 system-ui, sans-serif; margin: 20vh auto; max-width: 30em; text-align: center">
-<h1>Local Mind asks for a login</h1><p>This page is for the service without logins. Here the API and the command line are open
-to who has an account: see <a href="/docs">/docs</a>.</p>
-</body>
-</html>
-"""
-
-
 class Front:
-    """The router's last resort. `missing` answers 404 for the API's paths and where the page is turned off.
+    """The router's last resort. `missing` answers 404 for the API's paths and where the page is turned off."""
 
-    closed: what stands in the page's place where it may not be shown to everybody.
-    """
-
-    def __init__(self, missing: ASGIApp, *, enabled: bool, closed: str | None = None) -> None:
+    def __init__(self, missing: ASGIApp, *, enabled: bool) -> None:
         self._missing = missing
         self._enabled = enabled
-        self._closed = closed
         self._pages: ASGIApp | None = None
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether there is a page, or will be."""
+        return self._enabled
 
     def show(self, pages: ASGIApp) -> None:
         self._pages = pages
@@ -57,10 +46,6 @@ class Front:
         self._enabled = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._closed is not None and scope["type"] == "http" and not scope["path"].startswith(API_PATHS):
-            headers = {"WWW-Authenticate": 'Bearer realm="localmind"'}
-            await HTMLResponse(self._closed, status_code=401, headers=headers)(scope, receive, send)
-            return
         if not self._enabled or scope["path"].startswith(API_PATHS):
             await self._missing(scope, receive, send)
             return

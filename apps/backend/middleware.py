@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.backend import errors
+from localmind.accounts.acting import acting
 from localmind.errors import TooLarge
 from localmind.ids import random_id
 from localmind.operations import metrics
@@ -59,7 +60,9 @@ class RequestContext:
                     headers.setdefault("Strict-Transport-Security", HSTS)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        client = scope.get("client")
+        address = client[0] if client else None
+        with structlog.contextvars.bound_contextvars(request_id=request_id), acting(request_id=request_id, address=address):
             try:
                 await self.app(scope, receive, send_with_headers)
             except Exception:

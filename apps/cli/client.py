@@ -22,6 +22,9 @@ PROBE_TIMEOUT_S = 2.0
 START_TIMEOUT_S = 120.0
 """A service that is found starting is waited for; the first start builds the model."""
 
+MOST_WAITS, MOST_WAIT_S = 20, 60.0
+"""How often a request is sent again because there were too many, and how long it waits at most in between."""
+
 CONNECT_TIMEOUT_S = 10.0
 """Answers have no limit: a rebuild takes as long as it takes."""
 
@@ -80,8 +83,15 @@ class Api:
                     yield name, data
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
-        with _translated():
-            response = self._http.request(method, path, **options)
+        for _ in range(MOST_WAITS):
+            with _translated():
+                response = self._http.request(method, path, **options)
+            wait_s = _asked_to_wait(response)
+            if wait_s is None:
+                break
+            time.sleep(wait_s)
+            for _, data in options.get("files", {}).values():
+                data.seek(0)
         if response.is_error:
             raise _refused(response)
         return response.json() if response.content else None
@@ -178,6 +188,14 @@ def _translated() -> Iterator[None]:
         yield
     except httpx.TransportError as error:
         raise Unavailable(f"The service does not answer: {error or type(error).__name__}.", hint="`localmind doctor` says why.") from error
+
+
+def _asked_to_wait(response: httpx.Response) -> float | None:
+    """Seconds, where the service takes so many requests and no more; None: it did not refuse for that."""
+    if response.status_code != 429 or "too_many_requests" not in response.text:
+        return None
+    given = response.headers.get("retry-after", "")
+    return min(float(given), MOST_WAIT_S) if given.isdigit() else None
 
 
 def _refused(response: httpx.Response) -> Refused:

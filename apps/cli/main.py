@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.cli import admin
+from apps.cli import admin, audit, maintenance, privacy
 from apps.cli.exits import MEANING, Exit, exit_of
 from localmind.errors import LocalMindError
 
@@ -31,6 +31,9 @@ app = typer.Typer(
 )
 
 app.add_typer(admin.app, name="admin")
+app.add_typer(audit.app, name="audit")
+app.add_typer(maintenance.app, name="maintenance")
+app.add_typer(privacy.app, name="privacy")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Most lines.")]

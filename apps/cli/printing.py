@@ -29,6 +29,7 @@ STATUS_STYLES = {
     "healthy": "green",
     "partial": "yellow",
     "degraded": "yellow",
+    "maintenance": "yellow",
     "failed": "red",
     "cancelled": "red",
     "refused": "red",
@@ -198,6 +199,15 @@ def print_user(email: str, role: str, tenant: str, *, is_new: bool) -> None:
     print(f"{email} is {role} of the tenant {tenant}. {how}.")
 
 
+def print_limits(quota: Mapping[str, float], held: Mapping[str, int]) -> None:
+    """A line a limit, with what the tenant has of it now."""
+    has = {"documents": held["documents"], "storage_mb": round(held["size_bytes"] / 1e6, 1), "chunks": held["chunks"], "jobs": held["jobs"]}
+    table = Table("limit", "may have", "has", box=None, pad_edge=False)
+    for name, limit in quota.items():
+        table.add_row(name, f"{limit:,g}" if limit else "any", f"{has[name]:,}" if name in has else "")
+    stdout().print(table)
+
+
 def print_warning(text: str) -> None:
     stderr().print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=True)
 
@@ -264,6 +274,24 @@ def print_checks(checks: Iterable[Mapping[str, Any]]) -> None:
         console.print(f"{mark} {one['name']}: {escape(one['detail'])}", soft_wrap=True)
         if one["hint"]:
             console.print(f"     {'→' if _speaks_utf8() else '->'} {escape(one['hint'])}", soft_wrap=True)
+
+
+def print_verdicts(told: Iterable[Mapping[str, Any]]) -> None:
+    console = stdout()
+    for one in told:
+        mark = "[red]FAIL[/red]" if one["flaws"] else "[green]ok[/green]  "
+        console.print(f"{mark} {one['tenant']}: events {one['from']:,} to {one['to']:,}, ending with {one['hash']}", soft_wrap=True)
+        for flaw in one["flaws"]:
+            console.print(f"     event {flaw['event']:,} {flaw['what']}", soft_wrap=True)
+
+
+def print_maintenance(told: Mapping[str, Any]) -> None:
+    console = stdout()
+    if not told["on"]:
+        console.print("Maintenance is [green]off[/green].")
+        return
+    why = f": {escape(told['why'])}" if told["why"] else ""
+    console.print(f"Maintenance is [yellow]on[/yellow] since {told['since']}{why}. {told['running_jobs']} jobs still run.", soft_wrap=True)
 
 
 def _interval(values: Mapping[str, float]) -> str:

@@ -35,7 +35,14 @@ def serve(settings: Settings) -> Exit:
         if role_of(settings) is Role.ALONE and settings.data_dir.is_dir():
             # A second service must not put its address in place of the first one's.
             lock_data_dir(settings.data_dir).release()
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, ws="websockets-sansio")
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_S,
+            ws="websockets-sansio",
+            proxy_headers=False,  # TRUSTED_PROXIES says whose word counts
+        )
         server = uvicorn.Server(config)
         service = app.state.service
         service.on_end = lambda error: _opened(error, url, server)

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 from nicegui import run, ui
 
-from localmind.errors import LocalMindError
+from localmind.errors import LocalMindError, Unauthenticated
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,6 +72,8 @@ def problems_shown() -> Iterator[None]:
     """An error inside becomes a notification: what happened and the way out."""
     try:
         yield
+    except Unauthenticated:
+        ui.navigate.reload()  # which leads to the login
     except LocalMindError as error:
         notify_problem(error.message, error.hint)
     except Exception:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nicegui import ui
 from nicegui.element import Element
 
-from apps.web.calls import call, notify_done, problems_shown
+from apps.web.calls import notify_done, problems_shown
 from apps.web.elements import Text, box, button, set_prop
 from apps.web.library import Library
 from apps.web.turn import Turn
+from apps.web.visit import Visit
 from apps.web.wording import ago
 from localmind.errors import NotFound
 from localmind.ids import is_id
-from localmind.model import PERSONAL, Conversation
-
-if TYPE_CHECKING:
-    from localmind.wiring import LocalMind
+from localmind.model import Conversation
 
 RECENT = 20
 MAX_QUESTION_CHARS = 8000
@@ -34,13 +30,17 @@ SCROLL_TO_END = "requestAnimationFrame(() => { const e = document.querySelector(
 NO_LLM = "Answers are quoted from your documents; connect an LLM in settings for written answers."
 WITH_LLM = "Answers are written by {model} from your documents. Check what matters in the source."
 
+EMPTY = "Add a document, and ask about it as soon as it is ready. Nothing leaves this machine."
+EMPTY_FOR_READERS = "As soon as an editor has added a document, you can ask about it."
+
 STARTERS = ("What do I do when ingestion fails?", "How do I back up my data?", "Which files can I add?")
 """The product's own guides answer these."""
 
 
 class ConversationPanel:
-    def __init__(self, mind: LocalMind, library: Library) -> None:
-        self._mind = mind
+    def __init__(self, visit: Visit, library: Library) -> None:
+        self._visit = visit
+        self._mind = visit.mind
         self._library = library
         self._conversation_id: str | None = None
         self._turn: Turn | None = None
@@ -81,7 +81,7 @@ class ConversationPanel:
         with self._start:
             if self._library.is_empty:
                 Text("h1", "Your knowledge base is empty")
-                Text("p", "Add a document, and ask about it as soon as it is ready. Nothing leaves this machine.", "start-text")
+                Text("p", EMPTY if self._visit.may_change else EMPTY_FOR_READERS, "start-text")
                 return
             Text("h1", "What do you want to know?")
             Text("p", "Every answer points to the page that it comes from.", "start-text")
@@ -103,18 +103,18 @@ class ConversationPanel:
             return
         self._input.value = ""
         with self._turns:
-            self._turn = Turn(message, on_again=self._ask)
+            self._turn = Turn(self._visit, message, on_again=self._ask)
         self._start.set_visibility(False)
         self._show_running(is_running=True)
         ui.run_javascript(SCROLL_TO_END)
         try:
-            answer = await self._turn.run(self._mind, self._conversation_id)
+            answer = await self._turn.run(self._conversation_id)
         finally:
             self._show_running(is_running=False)
         if answer is not None and answer.conversation_id != self._conversation_id:
             self._conversation_id = answer.conversation_id
             self._title.text = " ".join(message.split())[:120]
-            ui.navigate.history.replace(f"/?c={answer.conversation_id}")
+            ui.navigate.history.replace(self._visit.address(f"/?c={answer.conversation_id}"))
 
     def _show_running(self, *, is_running: bool) -> None:
         set_prop(self._send, "aria-label", "Stop" if is_running else "Ask")
@@ -127,7 +127,7 @@ class ConversationPanel:
         with problems_shown():
             if not is_id(conversation_id):
                 raise NotFound("There is no such conversation.", hint="It may have been deleted.")
-            found = await call(self._mind.conversations.get, PERSONAL, conversation_id)
+            found = await self._visit.read(self._mind.conversations.get, conversation_id)
             self._show_conversation(found)
 
     def _show_conversation(self, conversation: Conversation) -> None:
@@ -137,17 +137,17 @@ class ConversationPanel:
         with self._turns:
             for message in conversation.messages:
                 if message.role == "user":
-                    self._turn = Turn(message.text, on_again=self._ask)
+                    self._turn = Turn(self._visit, message.text, on_again=self._ask)
                 elif self._turn is not None:
                     self._turn.show_kept(message.text, message.citations)
         self._start.set_visibility(self._turn is None)
-        ui.navigate.history.replace(f"/?c={conversation.id}")
+        ui.navigate.history.replace(self._visit.address(f"/?c={conversation.id}"))
         ui.run_javascript(SCROLL_TO_END)
 
     def _begin_anew(self) -> None:
         self._clear()
         self.show_start()
-        ui.navigate.history.replace("/")
+        ui.navigate.history.replace(self._visit.address("/"))
         self._input.run_method("focus")
 
     def _clear(self) -> None:
@@ -160,7 +160,7 @@ class ConversationPanel:
 
     async def _fill_recent(self) -> None:
         with problems_shown():
-            recent = await call(self._mind.conversations.list, PERSONAL, limit=RECENT)
+            recent = await self._visit.read(self._mind.conversations.list, limit=RECENT)
             self._recent.clear()
             with self._recent:
                 if not recent.items:
@@ -175,7 +175,7 @@ class ConversationPanel:
 
         async def delete_it() -> None:
             with problems_shown():
-                await call(self._mind.conversations.delete, PERSONAL, conversation.id)
+                await self._visit.change(self._mind.conversations.delete, conversation.id)
                 row.delete()
                 notify_done("Conversation deleted.")
                 if conversation.id == self._conversation_id:
@@ -185,4 +185,5 @@ class ConversationPanel:
         with box("menu-row") as row:
             with button(conversation.title, open_it, classes="menu-item"):
                 Text("span", ago(conversation.updated_at), "menu-time")
-            button(f"Delete {conversation.title}", delete_it, symbol="trash", classes="button-quiet button-icon", shows_label=False)
+            if self._visit.may_change:
+                button(f"Delete {conversation.title}", delete_it, symbol="trash", classes="button-quiet button-icon", shows_label=False)

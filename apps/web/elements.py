@@ -63,9 +63,9 @@ def set_prop(element: Element, name: str, value: Any) -> None:
         element.update()
 
 
-def brand() -> None:
+def brand(home: str = "/") -> None:
     """The name, as a link home."""
-    with link("/", classes="brand"):
+    with link(home, classes="brand"):
         box("brand-mark", "span").props["aria-hidden"] = "true"
         Text("span", "Local Mind")
 

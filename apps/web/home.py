@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nicegui.element import Element
 
+from apps.web.account import build_account
 from apps.web.conversation import ConversationPanel
 from apps.web.elements import Text, box, brand, link, set_prop
 from apps.web.library import Library
-
-if TYPE_CHECKING:
-    from localmind.wiring import LocalMind
+from apps.web.visit import Visit
 
 
 class Home:
-    def __init__(self, mind: LocalMind) -> None:
-        self._mind = mind
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
 
     def build(self, *, conversation_id: str) -> None:
-        library = Library(self._mind)
-        conversation = ConversationPanel(self._mind, library)
+        library = Library(self._visit)
+        conversation = ConversationPanel(self._visit, library)
         library.on_change = conversation.show_start
         with box("app") as self._app:
             with box("topbar", "header"):
-                brand()
+                brand(self._visit.address("/"))
                 self._build_tabs()
                 with box("topbar-links", "nav"):
                     link("/docs", "API", classes="quiet-link", new_tab=True)
+                build_account(self._visit)
             self._build_panels(library, conversation, conversation_id)
 
     def _build_panels(self, library: Library, conversation: ConversationPanel, conversation_id: str) -> None:

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
-from apps.web.calls import call, notify_done, problems_shown
+from apps.web.calls import notify_done, problems_shown
 from apps.web.drop_zone import DropZone
 from apps.web.elements import Text, box, button
-from apps.web.source_row import SourceRow
+from apps.web.source_row import Changes, SourceRow
+from apps.web.visit import Visit
 from apps.web.wording import count, stage_of
 from localmind.errors import LocalMindError, NotFound
-from localmind.model import PERSONAL, Job, JobId, JobStatus, ListPage, Source, SourceId
+from localmind.model import Job, JobId, JobStatus, ListPage, Source, SourceId, TenantId
 
 if TYPE_CHECKING:
-    from localmind.wiring import LocalMind
+    from localmind.ingest.jobs import Jobs
 
 PAGE = 50
 TICK_S = 0.7
@@ -37,10 +38,10 @@ class Work:
     """More are queued than `queued` holds."""
 
     @classmethod
-    def load(cls, mind: LocalMind) -> Work:
+    def load(cls, tenant: TenantId, jobs: Jobs) -> Work:
         """Two queries, however much there is to do."""
-        running = mind.jobs.list(PERSONAL, status=JobStatus.RUNNING, limit=PAGE)
-        queued = mind.jobs.list(PERSONAL, status=JobStatus.QUEUED, limit=PAGE)
+        running = jobs.list(tenant, status=JobStatus.RUNNING, limit=PAGE)
+        queued = jobs.list(tenant, status=JobStatus.QUEUED, limit=PAGE)
         return cls(_by_source(running), _by_source(queued), queued.next_cursor is not None)
 
     def of(self, source_id: SourceId) -> Job | None:
@@ -58,8 +59,10 @@ def _by_source(jobs: ListPage[Job]) -> dict[SourceId, Job]:
 class Library:
     """on_change is called when `is_empty` or `has_guides` has changed."""
 
-    def __init__(self, mind: LocalMind) -> None:
-        self._mind = mind
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._mind = visit.mind
+        self._changes = Changes(self._delete, self._retry) if visit.may_change else None
         self.on_change: Callable[[], Any] = lambda: None
         self.is_empty = False
         self.has_guides = False
@@ -77,8 +80,8 @@ class Library:
     # --- what is on the page
 
     def build(self) -> None:
-        settings = self._mind.settings
-        DropZone(max_upload_mb=settings.max_upload_mb, max_bytes=settings.max_upload_bytes, on_accepted=self._accepted)
+        if self._visit.may_change:
+            self._build_drop_zone()
         with box("library-head"):
             Text("h2", "Documents")
             self._count = Text("span", "", "count")
@@ -104,6 +107,15 @@ class Library:
         ui.timer(0, self._refresh, once=True)
         ui.timer(TICK_S, self._tick)
 
+    def _build_drop_zone(self) -> None:
+        settings = self._mind.settings
+        DropZone(
+            self._visit.address("/api/v1/sources/upload"),
+            max_upload_mb=settings.max_upload_mb,
+            max_bytes=settings.max_upload_bytes,
+            on_accepted=self._accepted,
+        )
+
     def _build_confirmation(self) -> None:
         with ui.dialog() as self._confirmation, box("dialog").props("role=alertdialog aria-modal=true"):
             Text("h2", "Delete this document?")
@@ -118,7 +130,7 @@ class Library:
         """Brings the first page up to date; rows below it stay as they are."""
         async with self._refreshing:
             with problems_shown():
-                found = await call(self._mind.sources.list, PERSONAL, query=self._query or None, limit=PAGE)
+                found = await self._visit.read(self._mind.sources.list, query=self._query or None, limit=PAGE)
                 if len(self._rows) <= PAGE:
                     self._cursor = found.next_cursor
                 self._show_first(found)
@@ -136,7 +148,7 @@ class Library:
 
     async def _show_more(self) -> None:
         with problems_shown():
-            found = await call(self._mind.sources.list, PERSONAL, query=self._query or None, limit=PAGE, cursor=self._cursor)
+            found = await self._visit.read(self._mind.sources.list, query=self._query or None, limit=PAGE, cursor=self._cursor)
             for source in found.items:
                 self._show(source)
             self._cursor = found.next_cursor
@@ -147,7 +159,7 @@ class Library:
         row = self._rows.get(source.id)
         if row is None:
             with self._list:
-                row = self._rows[source.id] = SourceRow(on_delete=self._delete, on_retry=self._retry)
+                row = self._rows[source.id] = SourceRow(self._visit.address, self._changes)
             if index is not None:
                 row.element.move(self._list, index)
         row.show(source, self._work.of(source.id))
@@ -195,7 +207,7 @@ class Library:
     async def _watch(self) -> None:
         self._watch_now = False
         try:
-            work = await call(Work.load, self._mind)
+            work = await self._visit.read(Work.load, self._mind.jobs)
         except LocalMindError:
             # Said where somebody asks for something; a page that only watches need not repeat it every second.
             return
@@ -220,7 +232,7 @@ class Library:
         below = list(self._rows)[PAGE:]
         for source_id in [each for each in below if each in changed]:
             try:
-                self._show(await call(self._mind.sources.get, PERSONAL, source_id))
+                self._show(await self._visit.read(self._mind.sources.get, source_id))
             except NotFound:
                 self._remove(source_id)
 
@@ -251,7 +263,7 @@ class Library:
         if not await self._confirmation:
             return
         with problems_shown():
-            await call(self._mind.sources.delete, PERSONAL, source.id)
+            await self._visit.change(self._mind.sources.delete, source.id)
             notify_done("Deleted.")
             self._remove(source.id)
             self._watch_now = True
@@ -260,8 +272,8 @@ class Library:
     async def _retry(self, source: Source) -> None:
         with problems_shown():
             if source.job_id is None:
-                await call(self._mind.sources.reingest, PERSONAL, source.id)
+                await self._visit.change(self._mind.sources.reingest, source.id)
             else:
-                await call(self._mind.jobs.retry, PERSONAL, JobId(source.job_id))
+                await self._visit.change(self._mind.jobs.retry, JobId(source.job_id))
             self._watch_now = True
             await self._refresh()

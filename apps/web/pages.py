@@ -16,9 +16,12 @@ from nicegui.client import Client, templates
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from apps.web import elements, page_images
+from apps.web import elements, login, page_images
 from apps.web.home import Home
 from apps.web.source import SourcePage
+from apps.web.visit import Visit, open_visit
+from localmind.accounts.mode import needs_login
+from localmind.errors import NotFound, Unavailable
 from localmind.readers.render import PageImages
 
 if TYPE_CHECKING:
@@ -53,13 +56,18 @@ def mount(app: FastAPI, mind: LocalMind) -> None:
     web.on_exception(_log_exception)
     Client.shared_head_html += _head()
 
+    if needs_login(mind.settings):
+        login.add_routes(web, mind, digest=_digest())
+
     @ui.page("/", title="Local Mind")
-    def home(c: str = "") -> None:
-        Home(mind).build(conversation_id=c)
+    async def home(request: Request, c: str = "", space: str = "") -> None:
+        if (visit := await _visit(mind, request, space)) is not None:
+            Home(visit).build(conversation_id=c)
 
     @ui.page("/sources/{source_id}", title="Local Mind")
-    async def source(source_id: str, page: str = "", start: str = "", end: str = "") -> None:
-        await SourcePage(mind, images).build(source_id, page=_number(page), start=_number(start), end=_number(end))
+    async def source(request: Request, source_id: str, page: str = "", start: str = "", end: str = "", space: str = "") -> None:
+        if (visit := await _visit(mind, request, space)) is not None:
+            await SourcePage(visit, images).build(source_id, page=_number(page), start=_number(start), end=_number(end))
 
     @web.exception_handler(404)
     async def missing(request: Request, _: Exception) -> Response:
@@ -81,9 +89,26 @@ def mount(app: FastAPI, mind: LocalMind) -> None:
     )
 
 
+async def _visit(mind: LocalMind, request: Request, space: str) -> Visit | None:
+    """None: the page says why it shows nothing."""
+    try:
+        return await open_visit(mind, request, space)
+    except NotFound:
+        ui.status_code(404)
+        elements.notice("This space is not here", "It was deleted, or it is closed to you.", back=True)
+    except Unavailable as error:
+        ui.status_code(503)
+        elements.notice(error.message, error.hint)
+    return None
+
+
+def _digest() -> str:
+    """Of what the pages look like; it stands in addresses, so that an upgrade is seen at once."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(STATIC.iterdir()))).hexdigest()[:12]
+
+
 def _head() -> str:
-    """The style sheet and script, with the hash of their content in the address, so that an upgrade is seen at once."""
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(STATIC.iterdir()))).hexdigest()[:12]
+    digest = _digest()
     return (
         '<meta name="color-scheme" content="light dark">\n'
         f'<link rel="stylesheet" href="/web/style.css?{digest}">\n'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nicegui import ui
 from nicegui.events import KeyEventArguments
 
@@ -12,19 +10,17 @@ from apps.web.calls import call
 from apps.web.elements import Text, box, button, set_prop
 from apps.web.passages import Window, blocks
 from apps.web.text_view import show_block
+from apps.web.visit import Visit
 from localmind.errors import LocalMindError
-from localmind.model import PERSONAL, Document, Source
+from localmind.model import Document, Source
 from localmind.readers.render import Box, PageImages
-
-if TYPE_CHECKING:
-    from localmind.wiring import LocalMind
 
 SCROLL_TO_QUOTE = "requestAnimationFrame(() => document.querySelector('.sheet .quote-box')?.scrollIntoView({block: 'center'}))"
 
 
 class PdfView:
-    def __init__(self, mind: LocalMind, images: PageImages, source: Source, document: Document, cited: Window | None) -> None:
-        self._mind, self._images = mind, images
+    def __init__(self, visit: Visit, images: PageImages, source: Source, document: Document, cited: Window | None) -> None:
+        self._visit, self._images = visit, images
         self._source, self._document = source, document
         self._cited = cited
         self._pages = source.pages or len(document.pages) or 1
@@ -69,7 +65,7 @@ class PdfView:
         self._previous.update()
         self._next.update()
         set_prop(self._picture, "alt", f"Page {number} of {self._source.title}")
-        set_prop(self._picture, "src", page_images.address(self._source.id, number, self._source.version))
+        set_prop(self._picture, "src", self._visit.address(page_images.address(self._source.id, number, self._source.version)))
         self._marks.clear()
         self._show_text()
         for found in await self._find():
@@ -87,7 +83,7 @@ class PdfView:
             return ()  # The picture's error says it; the quote is beside it as text.
 
     def _locate(self, number: int, quote: str) -> tuple[Box, ...]:
-        with self._mind.sources.content(PERSONAL, self._source.id) as file:
+        with self._visit.mind.sources.content(self._visit.enter(), self._source.id) as file:
             return self._images.locate(file.path, number, quote)
 
     def _part_on_page(self) -> Window | None:
@@ -125,7 +121,7 @@ class PdfView:
             self._problem.set_visibility(True)
 
     def _draw(self, number: int) -> None:
-        with self._mind.sources.content(PERSONAL, self._source.id) as file:
+        with self._visit.mind.sources.content(self._visit.enter(), self._source.id) as file:
             self._images.image(file.path, number, key=f"{self._source.id}-{self._source.version}")
 
     async def _number_given(self) -> None:

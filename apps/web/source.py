@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nicegui import ui
 
-from apps.web.calls import call, problems_shown
+from apps.web.account import build_account
+from apps.web.calls import problems_shown
 from apps.web.elements import Text, box, brand, link, notice
 from apps.web.passages import Window
 from apps.web.pdf_view import PdfView
 from apps.web.text_view import TextView
+from apps.web.visit import Visit
 from apps.web.wording import facts
 from localmind.errors import LocalMindError, NotFound
 from localmind.ids import is_id
-from localmind.model import PERSONAL, Document, Source, SourceId
+from localmind.model import Document, Source, SourceId, TenantId
 from localmind.readers.render import PageImages
-
-if TYPE_CHECKING:
-    from localmind.wiring import LocalMind
 
 PDF = "application/pdf"
 
 
 class SourcePage:
-    def __init__(self, mind: LocalMind, images: PageImages) -> None:
-        self._mind = mind
+    def __init__(self, visit: Visit, images: PageImages) -> None:
+        self._visit = visit
+        self._mind = visit.mind
         self._images = images
 
     async def build(self, source_id: str, *, page: int | None, start: int | None, end: int | None) -> None:
         try:
-            source = await call(self._get, source_id)
+            source = await self._visit.read(self._get, source_id)
         except NotFound:
             ui.status_code(404)
             notice("This document is not here", "It was deleted, or the address is mistyped.", back=True)
@@ -45,14 +44,14 @@ class SourcePage:
         # After the page has come: a long document takes a moment to load, and the browser shows that something happens.
         ui.timer(0, lambda: self._show(source, page, cited), once=True)
 
-    def _get(self, source_id: str) -> Source:
+    def _get(self, tenant: TenantId, source_id: str) -> Source:
         if not is_id(source_id):
             raise NotFound(f"There is no source {source_id[:64]!r}.")
-        return self._mind.sources.get(PERSONAL, SourceId(source_id))
+        return self._mind.sources.get(tenant, SourceId(source_id))
 
     def _build_head(self, source: Source, page: int | None) -> None:
         with box("topbar", "header"):
-            brand()
+            brand(self._visit.address("/"))
             with box("viewer-title"):
                 Text("h1", source.title)
                 Text("span", facts(source))
@@ -60,7 +59,9 @@ class SourcePage:
                 if source.uri and urlsplit(source.uri).scheme in ("http", "https"):
                     link(source.uri, "Web page", classes="quiet-link", new_tab=True).props["rel"] = "noopener noreferrer"
                 place = f"#page={page}" if page and source.media_type == PDF else ""
-                link(f"/api/v1/sources/{source.id}/content{place}", "Original file", classes="button", new_tab=True)
+                content = self._visit.address(f"/api/v1/sources/{source.id}/content")
+                link(f"{content}{place}", "Original file", classes="button", new_tab=True)
+            build_account(self._visit)
 
     async def _show(self, source: Source, page: int | None, cited: Window | None) -> None:
         try:
@@ -71,7 +72,7 @@ class SourcePage:
 
     async def _show_document(self, source: Source, page: int | None, cited: Window | None) -> None:
         try:
-            document = await call(self._mind.sources.document, PERSONAL, source.id)
+            document = await self._visit.read(self._mind.sources.document, source.id)
         except LocalMindError as error:
             with self._body:
                 Text("p", f"{error.message} {error.hint}", "waiting")
@@ -80,7 +81,7 @@ class SourcePage:
             if source.media_type == PDF:
                 # A chunk may begin on the page before its quote: the quote's place says more than the page that came with it.
                 number = (_page_of(document, cited.start) if cited else None) or page or 1
-                await PdfView(self._mind, self._images, source, document, cited).build(number)
+                await PdfView(self._visit, self._images, source, document, cited).build(number)
             else:
                 TextView(document, cited).build()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.web.elements import Text, box, button, icon, set_prop
 from apps.web.wording import STATUSES, facts, stage_of
@@ -13,12 +13,21 @@ ALL_STATES = " ".join(f"state-{status.value}" for status in SourceStatus)
 STOPPED = "This was stopped before it was read."
 
 
+class Changes(NamedTuple):
+    """What its buttons do."""
+
+    delete: Callable[[Source], Any]
+    retry: Callable[[Source], Any]
+
+
 class SourceRow:
-    def __init__(self, *, on_delete: Callable[[Source], Any], on_retry: Callable[[Source], Any]) -> None:
+    def __init__(self, address: Callable[[str], str], changes: Changes | None) -> None:
+        """address: what a path of ours becomes on this page. changes: None for who may only read."""
         self._source: Source | None = None
         self._job: Job | None = None
         self._was_busy = False
-        self._on_delete, self._on_retry = on_delete, on_retry
+        self._address = address
+        self._changes = changes
         with box("doc", "li") as self.element:
             icon("file")
             with box("doc-body"):
@@ -35,6 +44,7 @@ class SourceRow:
                     self._hint = Text("span", "", "problem-hint")
                 self._retry = button("Try again", self._retry_clicked, symbol="retry", classes="button-small")
             self._delete = button("Delete", self._delete_clicked, symbol="trash", classes="button-quiet button-icon", shows_label=False)
+            self._delete.set_visibility(changes is not None)
 
     @property
     def is_open(self) -> bool:
@@ -46,7 +56,7 @@ class SourceRow:
             return
         self._source = source
         self._title.text = source.title
-        self._title.props["href"] = f"/sources/{source.id}"
+        self._title.props["href"] = self._address(f"/sources/{source.id}")
         self._delete.props["aria-label"] = f"Delete {source.title}"
         self._delete.update()
         self.show_work(job)
@@ -81,15 +91,16 @@ class SourceRow:
         self._problem_text.text, self._hint.text = message, hint
         self._problem.set_visibility(bool(message))
         self._problem.classes(remove=ALL_STATES, add=f"state-{source.status.value}")
-        self._retry.set_visibility(is_told and (source.error is not None or source.status is SourceStatus.FAILED))
+        can_retry = self._changes is not None and is_told
+        self._retry.set_visibility(can_retry and (source.error is not None or source.status is SourceStatus.FAILED))
 
     async def _delete_clicked(self) -> None:
-        if self._source is not None:
-            await self._on_delete(self._source)
+        if self._source is not None and self._changes is not None:
+            await self._changes.delete(self._source)
 
     async def _retry_clicked(self) -> None:
-        if self._source is not None:
-            await self._on_retry(self._source)
+        if self._source is not None and self._changes is not None:
+            await self._changes.retry(self._source)
 
 
 def problem_of(source: Source) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from nicegui import ui
@@ -12,13 +12,11 @@ from nicegui import ui
 from apps.web.answer import answer_html, source_address
 from apps.web.calls import UNFORESEEN, iterate
 from apps.web.elements import Text, box, button, link
+from apps.web.visit import Visit
 from apps.web.wording import degraded, place
 from localmind.chat.events import Citations, Done, Token
-from localmind.errors import LocalMindError
-from localmind.model import PERSONAL, Answer, Citation
-
-if TYPE_CHECKING:
-    from localmind.wiring import LocalMind
+from localmind.errors import LocalMindError, Unauthenticated
+from localmind.model import Answer, Citation
 
 REDRAW_S = 0.08
 """A model may give a hundred tokens a second; the page redraws twelve times."""
@@ -29,7 +27,8 @@ log = structlog.get_logger("localmind.web")
 class Turn:
     """on_again: asks the question once more, after an error."""
 
-    def __init__(self, question: str, *, on_again: Callable[[str], Any]) -> None:
+    def __init__(self, visit: Visit, question: str, *, on_again: Callable[[str], Any]) -> None:
+        self._visit = visit
         self.is_running = False
         self._question = question
         self._is_stopped = False
@@ -54,15 +53,17 @@ class Turn:
         self._is_stopped = True
 
     def show_kept(self, text: str, citations: Sequence[Citation]) -> None:
-        self._answer.content = answer_html(text, citations)
+        self._answer.content = answer_html(text, citations, self._visit.address)
         self._show_citations(citations)
 
-    async def run(self, mind: LocalMind, conversation_id: str | None) -> Answer | None:
+    async def run(self, conversation_id: str | None) -> Answer | None:
         """Asks and shows what comes. None when it was stopped or failed, which it then says."""
         self.is_running = True
         self._waiting.set_visibility(True)
         try:
-            return await self._stream(mind, conversation_id)
+            return await self._stream(conversation_id)
+        except Unauthenticated:
+            ui.navigate.reload()
         except LocalMindError as error:
             self._show_problem(error.message, error.hint)
         except Exception:
@@ -74,10 +75,11 @@ class Turn:
             self._waiting.set_visibility(False)
         return None
 
-    async def _stream(self, mind: LocalMind, conversation_id: str | None) -> Answer | None:
+    async def _stream(self, conversation_id: str | None) -> Answer | None:
         text, drawn_at = "", 0.0
         citations: tuple[Citation, ...] = ()
-        events = iterate(lambda: mind.chat.stream(PERSONAL, self._question, conversation_id=conversation_id))
+        visit = self._visit
+        events = iterate(lambda: visit.mind.chat.stream(visit.enter(), self._question, conversation_id=conversation_id))
         async for event in events:
             if self._is_stopped or self._answer.is_deleted:
                 break
@@ -86,7 +88,7 @@ class Turn:
                     text += piece
                     self._waiting.set_visibility(False)
                     if time.monotonic() - drawn_at > REDRAW_S:
-                        self._answer.content, drawn_at = answer_html(text, citations), time.monotonic()
+                        self._answer.content, drawn_at = answer_html(text, citations, self._visit.address), time.monotonic()
                 case Citations(items):
                     citations = items
                 case Done(answer):
@@ -116,7 +118,7 @@ class Turn:
         self._cards.props["aria-label"] = "Sources of this answer"
         with self._cards:
             for citation in citations:
-                with box("", "li"), link(source_address(citation), classes="card", new_tab=True):
+                with box("", "li"), link(source_address(citation, self._visit.address), classes="card", new_tab=True):
                     with box("card-head"):
                         Text("span", str(citation.n), "mark")
                         Text("span", citation.title, "card-title")

@@ -83,10 +83,12 @@ def place(page: int | None) -> str:
 
 def degraded(parts: Sequence[str]) -> str:
     """What an answer had to do without."""
-    stores = [part for part in parts if part not in ("llm", "reranker")]
+    stores = [part for part in parts if part not in ("llm", "reranker", "budget")]
     sentences = [f"Not everything could be searched: {', '.join(stores)} did not answer."] if stores else []
     if "reranker" in parts:
         sentences.append("The reranker did not answer, so the order is less exact.")
     if "llm" in parts:
         sentences.append("The language model did not answer, so this is quoted from your documents.")
+    if "budget" in parts:
+        sentences.append("The budget for the language model is spent, so this is quoted from your documents.")
     return " ".join(sentences)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from localmind.accounts.keys import ApiKeys
 from localmind.accounts.members import Members
 from localmind.accounts.passwords import Passwords
+from localmind.accounts.single_sign_on import SingleSignOn, build_single_sign_on
 from localmind.accounts.spaces import Spaces
 from localmind.errors import Conflict
 
@@ -26,6 +27,7 @@ class Accounts:
     members: Members
     spaces: Spaces
     api_keys: ApiKeys
+    single_sign_on: SingleSignOn
     _authentication: Authentication | None
     _logins: Logins | None
 
@@ -56,6 +58,7 @@ def build_accounts(settings: Settings, catalog: Catalog, *, empty: Callable[[Ten
         members=Members(catalog, passwords, logins, authentication),
         spaces=spaces,
         api_keys=ApiKeys(catalog, spaces, authentication),
+        single_sign_on=build_single_sign_on(settings, catalog, logins),
         _authentication=authentication,
         _logins=logins,
     )

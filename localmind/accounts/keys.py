@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from localmind.accounts.model import ApiKey, ApiKeyId, Principal, Role, Scope, UserId, require
 from localmind.accounts.opaque import digest, new_api_key
 from localmind.catalog import cursors
+from localmind.catalog.audit import Event
 from localmind.errors import Conflict, Forbidden, NotFound
 from localmind.ids import random_id
 from localmind.model import ListPage, TenantId
@@ -99,20 +100,25 @@ class ApiKeys:
         with self._catalog.database.write():
             if not self._keys.replace(principal.tenant, key_id, by=fresh.id, holds_s=overlap_hours * 3600):
                 raise Conflict("The key has expired, or been rotated already.", hint="Make a new one.")
-            made = self._add(principal.tenant, fresh)
+            made = self._add(principal.tenant, fresh, replaces=key_id)
         self._forget()
         return made
 
     def delete(self, principal: Principal, key_id: ApiKeyId) -> None:
         """It holds no more."""
         _require_hand(principal)
-        self._keys.delete(principal.tenant, self.get(principal, key_id).id)
+        key = self.get(principal, key_id)
+        with self._catalog.database.write():
+            self._keys.delete(principal.tenant, key.id)
+            self._catalog.audit.record(Event.KEY_REVOKED, principal.tenant, subject=key.user_id, key=key.id)
         self._forget()
 
-    def _add(self, tenant: TenantId, key: ApiKey) -> NewApiKey:
+    def _add(self, tenant: TenantId, key: ApiKey, *, replaces: ApiKeyId | None = None) -> NewApiKey:
         prefix, text = new_api_key()
         key = replace(key, prefix=prefix)
-        self._keys.add(tenant, key, digest(text))
+        with self._catalog.database.write():
+            self._keys.add(tenant, key, digest(text))
+            self._catalog.audit.record(Event.KEY_CREATED, tenant, key=key.id, scopes=sorted(key.scopes), replaces=replaces)
         return NewApiKey(key, text)
 
     def _user(self, principal: Principal) -> UserId:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from localmind.accounts.emails import canonical
 from localmind.accounts.model import Account, Invitation, InvitationId, Member, Principal, Role, Tenant, UserId, require
 from localmind.accounts.opaque import INVITATION, digest, new_token
 from localmind.accounts.passwords import Passwords, check_password
 from localmind.catalog import cursors
+from localmind.catalog.audit import Event
 from localmind.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from localmind.ids import random_id
 from localmind.model import PERSONAL, ListPage, TenantId
@@ -81,11 +82,15 @@ class Members:
 
     def rename_tenant(self, principal: Principal, tenant: TenantId, name: str) -> Tenant:
         require(principal.role, Role.ADMIN)
-        if tenant != principal.tenant:
-            raise NotFound(f"There is no tenant {tenant!r}.", hint="You can change the one that you are logged in to.")
+        self.require_own(principal, tenant)
         self._accounts.ensure_tenant(tenant, FIRST_TENANT)
         self._accounts.rename_tenant(tenant, name)
         return self.tenant(principal)
+
+    def require_own(self, principal: Principal, tenant: TenantId) -> None:
+        """Raises NotFound for any tenant but the one that the principal is logged in to."""
+        if tenant != principal.tenant:
+            raise NotFound(f"There is no tenant {tenant!r}.", hint="You can change the one that you are logged in to.")
 
     # --- members
 
@@ -114,6 +119,7 @@ class Members:
                 self._catalog.sessions.revoke_all(user_id, tenant=principal.tenant)
             elif new_role is not member.role:
                 self._catalog.sessions.outdate(principal.tenant, user_id)
+            self._note(principal, Event.ROLE_CHANGED, user_id, role=new_role.value, disabled=is_out)
         self._forget()
         return self._member(principal.tenant, user_id)
 
@@ -124,6 +130,7 @@ class Members:
             self._catalog.sessions.revoke_all(user_id, tenant=principal.tenant)
             self._catalog.api_keys.delete_of(principal.tenant, user_id)
             self._accounts.leave(principal.tenant, user_id)
+            self._note(principal, Event.MEMBER_REMOVED, user_id)
         self._forget()
 
     # --- invitations
@@ -137,15 +144,17 @@ class Members:
             raise Conflict(f"{email} is a member already.", hint="Change the role instead.")
         token = new_token(INVITATION)
         self.tenant(principal)
-        put = self._catalog.invitations.put(
-            principal.tenant,
-            InvitationId(random_id()),
-            email=email,
-            role=role,
-            hash_=digest(token),
-            by=principal.user_id,
-            lasts_s=days * 86_400,
-        )
+        with self._catalog.database.write():
+            put = self._catalog.invitations.put(
+                principal.tenant,
+                InvitationId(random_id()),
+                email=email,
+                role=role,
+                hash_=digest(token),
+                by=principal.user_id,
+                lasts_s=days * 86_400,
+            )
+            self._catalog.audit.record(Event.MEMBER_INVITED, principal.tenant, invitation=put.id, role=role.value)
         return Invited(put, token)
 
     def invitations(self, principal: Principal) -> list[Invitation]:
@@ -179,6 +188,9 @@ class Members:
                 account = Account(UserId(random_id()), email, name or email.partition("@")[0], hashed)
                 self._accounts.add(account.id, email=email, name=account.name, password_hash=hashed)
             self._accounts.join(found.tenant, account.id, found.invitation.role)
+            self._catalog.audit.record(
+                Event.MEMBER_JOINED, found.tenant, tenant=found.tenant, user_id=account.id, invitation=found.invitation.id
+            )
         self._forget()
         return Accepted(account, found.tenant)
 
@@ -202,6 +214,7 @@ class Members:
                 self._accounts.set_password(user_id, hashed)
                 self._catalog.sessions.revoke_all(user_id)
             self._accounts.join(tenant_id, user_id, role)
+            self._catalog.audit.record(Event.MEMBER_JOINED, tenant_id, tenant=tenant_id, subject=user_id, role=role.value)
         return Created(user_id, tenant_id, account is None)
 
     def _tenant_called(self, tenant: str) -> TenantId:
@@ -217,6 +230,9 @@ class Members:
         return tenant_id
 
     # --- what the others stand on
+
+    def _note(self, principal: Principal, event: Event, user_id: UserId, **details: Any) -> None:
+        self._catalog.audit.record(event, principal.tenant, subject=user_id, **details)
 
     def _member(self, tenant: TenantId, user_id: UserId) -> Member:
         found = self._accounts.members(tenant, user_ids=[user_id])

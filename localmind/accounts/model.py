@@ -178,3 +178,27 @@ class Invitation:
     role: Role
     created_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is to a login provider. email: in canonical form, where the provider has made sure of it; else None."""
+
+    issuer: str
+    subject: str
+    email: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRule:
+    """What a tenant allows logins of a provider.
+
+    link_by_email: members whose address the provider confirms may come in. join_domains: whoever has an address there becomes a viewer.
+    """
+
+    link_by_email: bool = False
+    join_domains: frozenset[str] = frozenset()
+
+    def admits(self, email: str) -> bool:
+        return self.link_by_email or email.rpartition("@")[2] in self.join_domains

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from typing import NamedTuple
 
-REFRESH, COOKIE, INVITATION, API_KEY = "lmr", "lms", "lmi", "lm"
+REFRESH, COOKIE, INVITATION, FLOW, API_KEY = "lmr", "lms", "lmi", "lmf", "lm"
 
 
 def new_token(kind: str) -> str:

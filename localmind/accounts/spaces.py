@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from localmind.accounts.model import Access, Principal, Role, Space, SpaceMember, UserId, require
 from localmind.accounts.recent import Recent
+from localmind.catalog.audit import Event
 from localmind.errors import Conflict, InvalidInput, NotFound
 from localmind.ids import is_id, random_id
 from localmind.model import TenantId
@@ -84,16 +85,15 @@ class Spaces:
             self._table.add(principal.tenant, space_id, name=name, restricted=restricted)
             if principal.user_id is not None:
                 self._table.put_member(principal.tenant, space_id, principal.user_id, Role.ADMIN)
+            self._catalog.audit.record(Event.SPACE_CREATED, space_id, tenant=principal.tenant, restricted=restricted)
         return self.get(principal, space_id)
 
     def change(self, principal: Principal, space_id: TenantId, *, name: str | None = None, restricted: bool | None = None) -> Space:
         row = self._administered(principal, space_id)
-        self._table.change(
-            principal.tenant,
-            space_id,
-            name=row.name if name is None else name,
-            restricted=row.restricted if restricted is None else restricted,
-        )
+        is_restricted = row.restricted if restricted is None else restricted
+        with self._catalog.database.write():
+            self._table.change(principal.tenant, space_id, name=row.name if name is None else name, restricted=is_restricted)
+            self._catalog.audit.record(Event.SPACE_CHANGED, space_id, tenant=principal.tenant, restricted=is_restricted)
         self._recent.forget()
         return self.get(principal, space_id)
 
@@ -101,7 +101,9 @@ class Spaces:
         """Nobody enters it from now on; finish() removes what is in it."""
         require(principal.role, Role.ADMIN)
         self._administered(principal, space_id)
-        self._table.mark_deleted(principal.tenant, space_id)
+        with self._catalog.database.write():
+            self._table.mark_deleted(principal.tenant, space_id)
+            self._catalog.audit.record(Event.SPACE_DELETED, space_id, tenant=principal.tenant)
         self._recent.forget()
 
     def finish(self) -> None:
@@ -123,14 +125,18 @@ class Spaces:
             raise InvalidInput("A space has no owner.", hint="Make them its admin.")
         if self._catalog.accounts.place(principal.tenant, user_id) is None:
             raise NotFound(f"There is no user {user_id!r}.")
-        self._table.put_member(principal.tenant, space_id, user_id, role)
+        with self._catalog.database.write():
+            self._table.put_member(principal.tenant, space_id, user_id, role)
+            self._catalog.audit.record(Event.SPACE_CHANGED, space_id, tenant=principal.tenant, subject=user_id, role=role.value)
         self._recent.forget()
         return next(member for member in self._table.members(principal.tenant, space_id) if member.user_id == user_id)
 
     def drop_member(self, principal: Principal, space_id: TenantId, user_id: UserId) -> None:
         self._administered(principal, space_id)
-        if not self._table.drop_member(principal.tenant, space_id, user_id):
-            raise NotFound(f"The space has no member {user_id!r}.")
+        with self._catalog.database.write():
+            if not self._table.drop_member(principal.tenant, space_id, user_id):
+                raise NotFound(f"The space has no member {user_id!r}.")
+            self._catalog.audit.record(Event.SPACE_CHANGED, space_id, tenant=principal.tenant, subject=user_id, role=None)
         self._recent.forget()
 
     # --- what the others stand on

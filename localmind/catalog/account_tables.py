@@ -121,5 +121,30 @@ login_attempt = sa.Table(  # failed logins, of an account and of an account from
 )
 sa.Index("login_attempt_by_time", login_attempt.c.updated_at)
 
-ACCOUNT_TABLES = (account, membership, space, space_member, api_key, invitation)
+identity = sa.Table(  # who a person is to a login provider
+    "identity",
+    metadata,
+    sa.Column("issuer", sa.String(300), primary_key=True),
+    sa.Column("subject", sa.String(255), primary_key=True),  # the provider's name for them, which never changes, as an address may
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+sa.Index("identity_by_user", identity.c.user_id, identity.c.issuer, unique=True)
+
+login_rule = sa.Table(  # what a tenant allows logins of a provider; without a row nothing
+    "login_rule",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("link_by_email", sa.Boolean, nullable=False),
+)
+
+login_domain = sa.Table(  # whoever has an address there may join the tenant
+    "login_domain",
+    metadata,
+    sa.Column("domain", sa.String(255), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+)
+sa.Index("login_domain_by_tenant", login_domain.c.tenant)
+
+ACCOUNT_TABLES = (account, membership, space, space_member, api_key, invitation, identity, login_rule, login_domain)
 """What outlives a move to other engines. Sessions and failed logins do not."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from localmind.accounts.model import Account, Member, Role, Tenant, UserId
-from localmind.catalog.account_tables import account, membership, space_member
+from localmind.catalog.account_tables import account, identity, membership, space_member
 from localmind.catalog.database import Database
 from localmind.catalog.tables import tenant as tenant_table
 from localmind.errors import Conflict
@@ -52,7 +52,7 @@ class AccountTable:
         with self._db.read() as connection:
             return [_tenant(row) for row in connection.execute(query.order_by(membership.c.created_at, tenant_table.c.id))]
 
-    def add(self, user_id: UserId, *, email: str, name: str, password_hash: str) -> None:
+    def add(self, user_id: UserId, *, email: str, name: str, password_hash: str | None) -> None:
         """Raises Conflict where another account has the address."""
         row = {"id": user_id, "email": email, "name": name, "password_hash": password_hash, "created_at": self._db.now()}
         try:
@@ -87,6 +87,10 @@ class AccountTable:
         with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _tenant(row)
+
+    def has_tenant(self, tenant: TenantId) -> bool:
+        with self._db.read() as connection:
+            return connection.execute(sa.select(tenant_table.c.id).where(tenant_table.c.id == tenant)).first() is not None
 
     def rename_tenant(self, tenant: TenantId, name: str) -> None:
         with self._db.write() as connection:
@@ -128,6 +132,7 @@ class AccountTable:
         with self._db.write() as connection:
             for table in (membership, space_member):
                 connection.execute(sa.delete(table).where(table.c.tenant == tenant, table.c.user_id == user_id))
+            connection.execute(sa.delete(identity).where(identity.c.user_id == user_id, ~elsewhere))
             connection.execute(sa.delete(account).where(account.c.id == user_id, ~elsewhere))
 
     def owners(self, tenant: TenantId) -> int:

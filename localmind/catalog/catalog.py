@@ -11,17 +11,23 @@ import sqlalchemy as sa
 from localmind.catalog.accounts import AccountTable
 from localmind.catalog.api_keys import ApiKeyTable
 from localmind.catalog.attempts import AttemptTable
+from localmind.catalog.audit import AuditTable
 from localmind.catalog.chunks import Chunks
 from localmind.catalog.communities import CommunityTable
 from localmind.catalog.database import Database
 from localmind.catalog.extractions import ExtractionTable
+from localmind.catalog.identities import IdentityTable
 from localmind.catalog.invitations import InvitationTable
 from localmind.catalog.jobs import Claim, JobTable
+from localmind.catalog.people import PersonTable
+from localmind.catalog.quotas import QuotaTable
+from localmind.catalog.retention import RetentionTable
 from localmind.catalog.sessions import SessionTable
 from localmind.catalog.sources import SourceTable
 from localmind.catalog.spaces import SpaceTable
 from localmind.catalog.spending import SpendingTable
 from localmind.catalog.tables import setting
+from localmind.catalog.usage import UsageTable
 from localmind.catalog.workers import WorkerTable
 from localmind.model import TenantId
 
@@ -34,14 +40,20 @@ class Catalog:
         self.jobs = JobTable(database)
         self.workers = WorkerTable(database)
         self.spending = SpendingTable(database)
+        self.usage = UsageTable(database)
+        self.quotas = QuotaTable(database)
         self.extractions = ExtractionTable(database)
         self.communities = CommunityTable(database)
         self.accounts = AccountTable(database)
         self.sessions = SessionTable(database)
         self.attempts = AttemptTable(database)
         self.invitations = InvitationTable(database)
+        self.identities = IdentityTable(database)
         self.spaces = SpaceTable(database)
         self.api_keys = ApiKeyTable(database)
+        self.audit = AuditTable(database)
+        self.people = PersonTable(database)
+        self.retention = RetentionTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
         """Jobs as JobTable.claim gives them, each with its revision."""

@@ -17,6 +17,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
+from localmind import deadline
 from localmind.catalog import postgresql
 from localmind.errors import CorruptIndex, DiskFull, InvalidInput, LocalMindError, StoreUnavailable
 
@@ -56,21 +57,23 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Each statement sees what is committed; inside write() also what that transaction wrote."""
+        """Each statement sees what is committed; inside write() also what that transaction wrote. Raises TimedOut."""
         current = self._current.get()
         if current is not None:
             yield current
             return
+        deadline.check()
         with self._translated(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """Commits at the end, rolls back on an exception. Durable on return."""
+        """Commits at the end, rolls back on an exception. Durable on return. Raises TimedOut, before it begins."""
         current = self._current.get()
         if current is not None:
             yield current
             return
+        deadline.check()
         with self._translated(), self._alone(), self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""What an LLM cost each tenant for its documents, by day."""
+"""What an LLM cost each tenant, its spaces together, by day."""
 
 from __future__ import annotations
 
@@ -36,3 +36,11 @@ class SpendingTable:
         with self._db.read() as connection:
             *counts, cost = connection.execute(query).one()
         return Bill(Spent(*map(int, counts)), float(cost))
+
+    def by_day(self, tenant: TenantId, first: str, last: str) -> dict[str, Bill]:
+        """The bill of each day that has one, from first to last."""
+        amounts = [sa.func.sum(spending.c[name]) for name in (*Spent._fields, "cost")]
+        query = sa.select(spending.c.day, *amounts).where(spending.c.tenant == tenant, spending.c.day.between(first, last))
+        with self._db.read() as connection:
+            rows = connection.execute(query.group_by(spending.c.day)).all()
+        return {day: Bill(Spent(*map(int, counts)), float(cost)) for day, *counts, cost in rows}

@@ -35,6 +35,8 @@ source = sa.Table(
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("tags", Json, nullable=False),
     sa.Column("parent_id", sa.String(64)),
+    sa.Column("added_by", sa.String(64)),  # the account; null: nobody who was logged in
+    sa.Column("used_at", Time),  # by the day: when it was last found or cited; null: not since that is kept
     sa.Column("version", sa.Integer, nullable=False),  # the one that search sees; 0: none yet
     sa.Column("latest", sa.Integer, nullable=False),  # the newest accepted
     sa.Column("created_at", Time, nullable=False),
@@ -43,6 +45,11 @@ source = sa.Table(
 )
 sa.Index("source_by_uri", source.c.tenant, source.c.uri, unique=True)
 sa.Index("source_by_parent", source.c.tenant, source.c.parent_id)
+# A tenant's documents are counted, and below its bytes and chunks summed, from the index alone.
+sa.Index("source_by_deletion", source.c.tenant, source.c.deleted_at)
+# Without logins they have no entries, and cost nothing. PostgreSQL and SQLite take the same condition.
+_HAS_ADDER = source.c.added_by.is_not(None)
+sa.Index("source_by_adder", source.c.added_by, source.c.tenant, postgresql_where=_HAS_ADDER, sqlite_where=_HAS_ADDER)
 
 source_tag = sa.Table(
     "source_tag",
@@ -80,6 +87,7 @@ sa.Index("revision_by_hash", revision.c.tenant, revision.c.content_hash)
 sa.Index("revision_by_blob", revision.c.tenant, revision.c.blob_key)
 sa.Index("revision_by_document", revision.c.tenant, revision.c.document_key)
 sa.Index("revision_by_source", revision.c.tenant, revision.c.source_id, revision.c.version)
+sa.Index("revision_by_size", revision.c.tenant, revision.c.size_bytes, revision.c.chunks)
 
 # Of the few that wait for a budget, those whose time has come.
 sa.Index("revision_by_wait", revision.c.waits_until)
@@ -111,7 +119,7 @@ extraction = sa.Table(  # cache of costly extractions: the same text is never pa
     sa.Column("result", Json, nullable=False),
 )
 
-spending = sa.Table(  # what an LLM cost a tenant for its documents, by day (UTC): what a budget is held against
+spending = sa.Table(  # what an LLM cost a tenant, its spaces together, by day (UTC): what a budget is held against
     "spending",
     metadata,
     sa.Column("tenant", sa.String(64), primary_key=True),
@@ -121,6 +129,23 @@ spending = sa.Table(  # what an LLM cost a tenant for its documents, by day (UTC
     sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
     sa.Column("completion_tokens", sa.BigInteger, nullable=False),
     sa.Column("cost", sa.Float, nullable=False),
+)
+
+usage = sa.Table(  # what a tenant used, its spaces together, by day (UTC); what an LLM cost stands in spending
+    "usage",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("kind", sa.String(32), primary_key=True),  # requests, searches, ...; see localmind/limits/usage.py
+    sa.Column("amount", sa.BigInteger, nullable=False),
+)
+
+quota = sa.Table(  # limits that a tenant has of its own, in the place of the settings'
+    "quota",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.Float, nullable=False),
 )
 
 entity = sa.Table(
@@ -326,10 +351,13 @@ conversation = sa.Table(
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("tenant", sa.String(64), nullable=False),
     sa.Column("title", sa.Text, nullable=False),
+    sa.Column("user_id", sa.String(64)),  # who began it; null: nobody who was logged in
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
 )
 sa.Index("conversation_by_tenant", conversation.c.tenant, conversation.c.updated_at)
+_HAS_ASKER = conversation.c.user_id.is_not(None)
+sa.Index("conversation_by_user", conversation.c.user_id, conversation.c.tenant, postgresql_where=_HAS_ASKER, sqlite_where=_HAS_ASKER)
 
 message = sa.Table(
     "message",
@@ -340,8 +368,11 @@ message = sa.Table(
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("citations", Json, nullable=False),
+    sa.Column("user_id", sa.String(64)),  # who asked, at the answer too
     sa.Column("created_at", Time, nullable=False),
 )
+_HAS_AUTHOR = message.c.user_id.is_not(None)
+sa.Index("message_by_user", message.c.user_id, message.c.tenant, postgresql_where=_HAS_AUTHOR, sqlite_where=_HAS_AUTHOR)
 
 setting = sa.Table(  # facts about the stores, such as the embedding model of the vectors
     "setting",

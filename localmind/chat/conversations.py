@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from localmind.accounts.acting import current
 from localmind.catalog import cursors
 from localmind.catalog.database import Database
 from localmind.catalog.tables import conversation as conversations
@@ -57,7 +58,8 @@ class Conversations:
     def create(self, tenant: TenantId, title: str) -> Conversation:
         now = self._clock()
         made = Conversation(id=random_id(), title=_checked_title(title), created_at=now, updated_at=now)
-        row = {"id": made.id, "tenant": tenant, "title": made.title, "created_at": now.timestamp(), "updated_at": now.timestamp()}
+        times = {"created_at": now.timestamp(), "updated_at": now.timestamp()}
+        row = {"id": made.id, "tenant": tenant, "title": made.title, "user_id": current().user_id, **times}
         with self._database.write() as connection:
             connection.execute(sa.insert(conversations).values(row))
         return made
@@ -150,6 +152,7 @@ def _row(tenant: TenantId, conversation_id: str, ordinal: int, one: Message) -> 
         "role": one.role,
         "text": cleaned(one.text),
         "citations": [asdict(citation) for citation in one.citations],
+        "user_id": current().user_id,
         "created_at": one.created_at.timestamp(),
     }
 

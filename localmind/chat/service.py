@@ -23,13 +23,16 @@ from localmind.chat.decomposition import Decomposition, Parts, together
 from localmind.chat.events import Citations, Done, Event, Token
 from localmind.chat.rewriting import Question
 from localmind.errors import ConfigurationError, InvalidInput, LLMUnavailable, NotFound, Unavailable
-from localmind.llm.port import LLM
+from localmind.llm.metering import Spent
+from localmind.llm.port import LLM, Turn
+from localmind.llm.tokens import estimated_tokens
 from localmind.model import Answer, ChunkId, Hit, Message, Mode, SearchResult, SourceId, TenantId, Usage
 from localmind.retrieval.wholes import is_general
 
 if TYPE_CHECKING:
     from localmind.chat.conversations import Conversations
     from localmind.embedding.port import Embedder
+    from localmind.ingest.budget import Account
     from localmind.retrieval.themes import Theme
 
 MAX_MESSAGE_CHARS = 10_000
@@ -65,6 +68,14 @@ class Searches(Protocol):
     def neighbours(self, tenant: TenantId, ids: Collection[ChunkId]) -> Mapping[ChunkId, Sequence[Hit]]: ...
 
 
+class Purse(Protocol):
+    """What a tenant may spend on an LLM."""
+
+    def account(self, tenant: TenantId) -> Account: ...
+    def allows(self, account: Account, expected: Spent) -> bool: ...
+    def spend(self, tenant: TenantId, spent: Spent) -> float: ...
+
+
 @dataclass(slots=True)
 class _Draft:
     """An answer in the making."""
@@ -84,8 +95,15 @@ class Chat:
         *,
         context_tokens: int,
         passages: int = 8,
+        budget: Purse | None = None,
+        admit: Callable[[TenantId, str], None] = lambda *_: None,
+        on_answer: Callable[[TenantId, str, str, Sequence[SourceId]], None] = lambda *_: None,
     ) -> None:
-        """context_tokens: what the LLM can take in. passages: how many chunks an answer is made from, at most."""
+        """context_tokens: what the LLM can take in. passages: how many chunks an answer is made from, at most.
+
+        budget: without one the LLM is free. admit: counts a message for its tenant, or refuses one that is too long for it.
+        on_answer: told the question, the conversation's id and the cited sources of what was answered; must not block.
+        """
         self._search = search
         self._conversations = conversations
         self._embedder = embedder
@@ -93,6 +111,8 @@ class Chat:
         self._decomposition = Decomposition(llm)
         self._context_tokens = context_tokens
         self._limit = passages
+        self._budget, self._admit = budget, admit
+        self._on_answer = on_answer
 
     def answer(
         self,
@@ -128,6 +148,7 @@ class Chat:
         client has gone closes it.
         """
         question = self._checked(message)
+        self._admit(tenant, question)
         history = self._conversations.get(tenant, conversation_id).messages if conversation_id is not None else ()
 
         def find(asked: Question) -> _Found:
@@ -158,17 +179,21 @@ class Chat:
         self, tenant: TenantId, conversation_id: str | None, question: str, history: Sequence[Message], find: _Find
     ) -> Generator[Event]:
         started, asked_at = time.perf_counter(), datetime.now(UTC)
-        asked = rewriting.standalone(question, history, self._llm)
+        llm = self._llm if self._may_ask(tenant) else None
+        asked = rewriting.standalone(question, history, llm)
+        self._pay(tenant, asked.usage)
         found = find(asked)
-        parts = Parts() if asked.degraded or found.is_overview else self._decomposition.parts_of(asked.search)
+        parts = Parts() if llm is None or asked.degraded or found.is_overview else self._decomposition.parts_of(asked.search)
+        self._pay(tenant, parts.usage)
         if parts.questions:
             found = found._replace(hits=together(found.hits, _found_for(parts, asked, find), limit=self._limit))
-        if self._llm is not None and not asked.degraded and not found.is_overview:
+        if llm is not None and not asked.degraded and not found.is_overview:
             best = [hit.chunk_id for hit in found.hits[:WITH_NEIGHBOURS]]
             found = found._replace(neighbours=self._search.neighbours(tenant, best))
-        draft = _Draft(CitedText(()), _sum(asked.usage, parts.usage), {*found.degraded, *(("llm",) if asked.degraded else ())})
+        degraded = {*found.degraded, *(("llm",) if asked.degraded else ()), *(("budget",) if llm is not self._llm else ())}
+        draft = _Draft(CitedText(()), _sum(asked.usage, parts.usage), degraded)
         try:
-            with closing(self._said(draft, asked, found, history)) as pieces:
+            with closing(self._said(tenant, draft, llm, asked, found, history)) as pieces:
                 for piece in pieces:
                     if piece:
                         yield Token(piece)
@@ -180,10 +205,23 @@ class Chat:
         took_ms = (time.perf_counter() - started) * 1000
         yield Done(Answer(draft.text.text, draft.text.citations, known, draft.usage, took_ms, tuple(sorted(draft.degraded))))
 
-    def _said(self, draft: _Draft, asked: Question, found: _Found, history: Sequence[Message]) -> Generator[str]:
+    def _may_ask(self, tenant: TenantId) -> bool:
+        """Whether the tenant's budget is not spent yet. An answer can overrun it by what it costs."""
+        if self._llm is None or self._budget is None:
+            return True
+        return self._budget.allows(self._budget.account(tenant), Spent(1, 1, 0))
+
+    def _pay(self, tenant: TenantId, usage: Usage) -> None:
+        """At once, for each call: what is spent is written down, whatever becomes of the answer."""
+        if self._budget is not None and usage != Usage():
+            self._budget.spend(tenant, Spent(1, usage.prompt_tokens, usage.completion_tokens))
+
+    def _said(
+        self, tenant: TenantId, draft: _Draft, llm: LLM | None, asked: Question, found: _Found, history: Sequence[Message]
+    ) -> Generator[str]:
         """The answer's pieces, by the LLM where there is one and it answers."""
-        if found.hits and self._llm is not None and "llm" not in draft.degraded:
-            yield from self._written(draft, self._llm, asked, found, history)
+        if found.hits and llm is not None and "llm" not in draft.degraded:
+            yield from self._written(tenant, draft, llm, asked, found, history)
             if "llm" not in draft.degraded:
                 return
         if draft.text.text.strip():
@@ -193,7 +231,9 @@ class Chat:
             return
         yield from _extracted(draft, extractive.answer(asked.question, found.hits, self._embedder, query=asked.search))
 
-    def _written(self, draft: _Draft, llm: LLM, asked: Question, found: _Found, history: Sequence[Message]) -> Iterator[str]:
+    def _written(
+        self, tenant: TenantId, draft: _Draft, llm: LLM, asked: Question, found: _Found, history: Sequence[Message]
+    ) -> Iterator[str]:
         """What the LLM says. When it fails or says nothing, the draft is marked as degraded."""
         turns, passages, max_tokens = prompt.build(
             asked.question,
@@ -205,9 +245,11 @@ class Chat:
         )
         draft.text = CitedText(passages)
         pieces = llm.stream(turns, max_tokens=max_tokens)
+        usage = Usage()
         try:
             for piece in reasoning.left_out(pieces):
                 if isinstance(piece, Usage):
+                    usage = _sum(usage, piece)
                     draft.usage = _sum(draft.usage, piece)
                 else:
                     yield draft.text.feed(piece)
@@ -219,6 +261,8 @@ class Chat:
         finally:
             if isinstance(pieces, Generator):
                 pieces.close()
+            # Cut off, or by a server that does not count: it was not free.
+            self._pay(tenant, usage if usage != Usage() or not draft.text.text else _estimated(turns, draft.text.text))
         if not draft.text.text.strip():
             draft.degraded.add("llm")
 
@@ -226,9 +270,11 @@ class Chat:
         """Keep question and answer; returns the conversation's id."""
         said = Message("assistant", draft.text.text, datetime.now(UTC), draft.text.citations)
         try:
-            return self._conversations.record(tenant, conversation_id, question, [Message("user", question, asked_at), said])
+            known = self._conversations.record(tenant, conversation_id, question, [Message("user", question, asked_at), said])
         except NotFound:  # deleted while it was answered: its owner does not want it kept
-            return conversation_id or ""
+            known = conversation_id or ""
+        self._on_answer(tenant, question, known, [citation.source_id for citation in draft.text.citations])
+        return known
 
 
 class _Found(NamedTuple):
@@ -265,6 +311,10 @@ def _extracted(draft: _Draft, statements: Sequence[extractive.Statement]) -> Ite
         if statement.block:
             yield draft.text.add_plain(f"\n\n{statement.block}")
         before = statement
+
+
+def _estimated(turns: Sequence[Turn], said: str) -> Usage:
+    return Usage(sum(estimated_tokens(turn.content) for turn in turns), estimated_tokens(said))
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

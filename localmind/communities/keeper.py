@@ -31,10 +31,10 @@ SHARE = 10
 
 
 class Keeper:
-    """One thread. busy: tenants whose documents are worked on now."""
+    """One thread. busy: tenants whose documents are worked on now. is_paused: whether nothing is to be begun."""
 
-    def __init__(self, upkeep: Upkeep, *, busy: Callable[[], Collection[TenantId]]) -> None:
-        self._upkeep, self._busy = upkeep, busy
+    def __init__(self, upkeep: Upkeep, *, busy: Callable[[], Collection[TenantId]], is_paused: Callable[[], bool] = lambda: False) -> None:
+        self._upkeep, self._busy, self._is_paused = upkeep, busy, is_paused
         self._first: dict[TenantId, float] = {}
         self._last: dict[TenantId, float] = {}
         self._not_before: dict[TenantId, float] = {}
@@ -78,6 +78,8 @@ class Keeper:
         """Do what is due."""
         for tenant in self._busy():
             self.changed(tenant)
+        if self._is_paused():
+            return
         for tenant in self.due(time.monotonic()):
             if self._stopping.is_set():
                 return

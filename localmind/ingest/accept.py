@@ -12,11 +12,16 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
+from localmind.accounts.acting import current
+from localmind.catalog.audit import IDS_A_ROW, Event
+from localmind.catalog.chunks import batched
 from localmind.catalog.jobs import BULK, INTERACTIVE
 from localmind.catalog.sources import Revision
 from localmind.errors import InvalidInput
 from localmind.ids import random_id, stable_id
 from localmind.ingest.store import Store
+from localmind.limits.quotas import Quotas
+from localmind.limits.usage import UsageMeter
 from localmind.model import Accepted, BlobKey, JobStatus, SourceId, SourceStatus, TenantId
 
 MAX_NAME, MAX_TITLE, MAX_URI, MAX_TAG, MAX_TAGS = 255, 500, 2000, 100, 50
@@ -60,14 +65,19 @@ class _Stored:
 
 
 class Accept:
-    def __init__(self, store: Store, *, max_bytes: int, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, *, max_bytes: int, wake: Callable[[], None], quotas: Quotas, usage: UsageMeter) -> None:
         self._catalog, self._blobs, self._gate = store.catalog, store.blobs, store.gate
         self._max_bytes, self._wake = max_bytes, wake
+        self.quotas, self._usage = quotas, usage
 
     def __call__(self, tenant: TenantId, items: Sequence[Incoming], *, bulk: bool = False) -> list[Accepted]:
-        """Commit all or nothing; one answer an item, in order. Raises TooLarge, InvalidInput, DiskFull."""
+        """Commit all or nothing; one answer an item, in order.
+
+        Raises TooLarge, InvalidInput, DiskFull, QuotaReached, TooManyRequests.
+        """
         for item in items:  # all of them first: what is refused leaves no blob behind
             check(item)
+        self.quotas.check_room(tenant)
         with self._gate.shared():
             stored = beside_each_other(partial(self._store, tenant), items)
             with self._catalog.alone(tenant):
@@ -77,9 +87,10 @@ class Accept:
         return answers
 
     def version(self, tenant: TenantId, source_id: SourceId, incoming: Incoming) -> Accepted:
-        """New content for a source that is there. Raises NotFound, TooLarge."""
+        """New content for a source that is there. Raises NotFound, TooLarge, QuotaReached, TooManyRequests."""
         self._catalog.sources.get(tenant, source_id)
         check(incoming)
+        self.quotas.check_room(tenant)
         with self._gate.shared():
             stored = self._store(tenant, incoming)
             with self._catalog.alone(tenant):
@@ -96,6 +107,7 @@ class Accept:
             return self._duplicate(tenant, current)
         if incoming.titled and incoming.title != current.title:
             self._catalog.sources.update(tenant, source_id, title=incoming.title)
+        self.count(tenant, stored.size_bytes, jobs=1)
         return self._queue(tenant, [self._next_version(tenant, current, stored)], INTERACTIVE)[0]
 
     def _keep_blobs(self, tenant: TenantId, stored: Sequence[_Stored]) -> None:
@@ -111,7 +123,7 @@ class Accept:
     def _store(self, tenant: TenantId, incoming: Incoming) -> _Stored:
         if incoming.data is None:
             return _Stored(incoming, UNFETCHED, 0, "")
-        key, size = self._blobs.put(tenant, incoming.data, max_bytes=self._max_bytes)
+        key, size = self._blobs.put(tenant, incoming.data, max_bytes=self.quotas.most_upload_bytes(tenant, self._max_bytes))
         # Two notes with one text and two titles are two notes; two files with one content are one, whatever their names.
         content_hash = stable_id("titled", incoming.title, key) if incoming.titled else key
         return _Stored(incoming, key, size, content_hash)
@@ -147,6 +159,10 @@ class Accept:
                     fresh.append(_revision_row(tenant, new_sources[-1]["id"], 1, item))
                 else:
                     fresh.append(self._next_version(tenant, same, item))
+        if fresh:
+            size_bytes = sum(row["size_bytes"] for row in fresh)
+            is_part = all(item.incoming.kind == "part" for item in stored)  # its container was let in, and is one job
+            self.count(tenant, size_bytes, documents=len(fresh), sources=len(new_sources), jobs=0 if is_part else len(fresh))
         if new_sources:
             self._catalog.sources.add(new_sources)
         queued = self._queue(tenant, fresh, priority) if fresh else []
@@ -173,7 +189,14 @@ class Accept:
     def _queue(self, tenant: TenantId, revisions: Sequence[dict[str, Any]], priority: int) -> list[Accepted]:
         self._catalog.sources.add_revisions(revisions)
         jobs = self._catalog.jobs.add(tenant, [("ingest", row["source_id"], row["version"], priority) for row in revisions])
+        for ids in batched([row["source_id"] for row in revisions], IDS_A_ROW):
+            self._catalog.audit.record(Event.DOCUMENT_INGESTED, tenant, sources=list(ids))
         return [Accepted(row["source_id"], job, JobStatus.QUEUED.value) for row, job in zip(revisions, jobs, strict=True)]
+
+    def count(self, tenant: TenantId, size_bytes: int, *, documents: int = 1, sources: int = 0, jobs: int = 0) -> None:
+        """Inside the commit: let so much in, or raise, and write down that it came. sources: documents that are new."""
+        self.quotas.admit(tenant, documents=sources, size_bytes=size_bytes, jobs=jobs)
+        self._usage.write(tenant, documents=documents, size_bytes=size_bytes)
 
     def _adopt(self, tenant: TenantId, same: Revision, item: _Stored) -> None:
         if item.incoming.uri and same.uri is None:
@@ -253,6 +276,7 @@ def _source_row(tenant: TenantId, item: _Stored) -> dict[str, Any]:
         "title": incoming.title,
         "tags": list(dict.fromkeys(incoming.tags)),
         "parent_id": incoming.parent_id,
+        "added_by": current().user_id,
     }
 
 

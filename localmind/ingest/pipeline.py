@@ -33,6 +33,7 @@ from localmind.ingest.settling import Settling
 from localmind.ingest.store import LeaseLost, Store, Written
 from localmind.ingest.tidy import Tidy
 from localmind.ingest.work import Work
+from localmind.llm.tokens import estimated_tokens
 from localmind.model import Job, JobId, JobStatus, SourceId, TenantId
 from localmind.operations import metrics
 
@@ -96,6 +97,10 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
         self.on_change: Callable[[TenantId], None] = lambda _: None
         """Told which tenant's documents came or went."""
+        self.on_embedded: Callable[[TenantId, int, int], None] = lambda *_: None
+        """Told how many chunks were embedded for a tenant, and how many tokens they had."""
+        self.is_paused: Callable[[], bool] = lambda: False
+        """Whether no new job is to be taken up; what is held is finished."""
         self._tidy = Tidy(store, is_resting=lambda: not self._claimed.is_preparing and not self._active.jobs(), settle=self.settling.all)
 
     # --- life
@@ -185,6 +190,8 @@ class Pipeline:
         return claim
 
     def _claim(self) -> list[Claim]:
+        if self.is_paused():
+            return []
         self._wake.clear()  # first: what is queued meanwhile wakes again
         limit = 1 if self._outages.are_on else CLAIM
         return self._store.catalog.claim(self.owner, limit=limit, lease_s=self._lease_s)
@@ -313,9 +320,13 @@ class Pipeline:
         finished = [work for work in ending if not work.is_lost]
         self._store.write(items, vectors, finished, enrich=self.enrich is not None, again=again)
         metrics.chunks_created_total.inc(len(items))
+        tokens: Counter[TenantId] = Counter()
+        for item in items:
+            tokens[item.work.job.tenant] += estimated_tokens(item.chunk.text)
         for tenant, rows in Counter(item.work.job.tenant for item in items).items():
             self._tidy.changed(tenant, rows)
             self.on_change(tenant)
+            self.on_embedded(tenant, rows, tokens[tenant])
 
     def _leave(self, work: Work) -> None:
         """The work is over: finish what its commit left, or give it up; make room for another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -18,7 +18,8 @@ from localmind.ingest import documents
 from localmind.ingest.accept import UNFETCHED, Accept, Incoming
 from localmind.ingest.store import Store
 from localmind.ingest.work import READ_SHARE, Work, job_error
-from localmind.model import Document, Job, JobStatus, Part, Stage
+from localmind.limits.quotas import full
+from localmind.model import Chunk, Document, Job, JobStatus, Part, Stage
 from localmind.readers.fetch import Fetched
 from localmind.readers.sandbox import Parts, Readers
 
@@ -102,6 +103,9 @@ class Prepare:
             max_tokens=self._chunk_tokens,
             overlap_tokens=self._overlap_tokens,
         )
+        room = self._accept.quotas.room_for_chunks(job.tenant)
+        if room is not None:
+            chunks = _within(chunks, room, int(self._accept.quotas.of(job.tenant).chunks))
         present = {} if is_new else self._catalog.chunks.places(job.tenant, source)
         return Work(job, revision, title, document, chunks, present)
 
@@ -163,14 +167,24 @@ class Prepare:
 
     def _fetch(self, job: Job, revision: Revision) -> Revision:
         fetched = self._download(revision.uri or "")
+        self._accept.quotas.check_upload(job.tenant, len(fetched.data))
         with self._store.gate.shared():
             key, size = self._blobs.put(job.tenant, io.BytesIO(fetched.data))
             changes = {"blob_key": key, "content_hash": key, "size_bytes": size, "filename": fetched.filename}
             with self._catalog.alone(job.tenant):
                 if not self._blobs.exists(job.tenant, key):
                     self._blobs.put(job.tenant, io.BytesIO(fetched.data))
+                self._accept.count(job.tenant, size, documents=0)
                 self._catalog.sources.update_revision([{"source_id": revision.source_id, "version": job.version, **changes}])
         return replace(revision, blob_key=key, content_hash=key, size_bytes=size, filename=fetched.filename)
+
+
+def _within(chunks: Iterator[Chunk], room: int, limit: int) -> Iterator[Chunk]:
+    """The chunks, as long as there is room. Documents that are cut at the same moment each have all of it."""
+    for number, each in enumerate(chunks):
+        if number >= room:
+            raise full("chunks", limit, limit - room, number + 1)
+        yield each
 
 
 def _incoming(part: Part, container: Revision) -> Incoming:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
+
 from localmind.catalog.catalog import Catalog
+from localmind.errors import QuotaReached, TooManyRequests
 from localmind.ids import text_hash
 from localmind.ingest.sources import NewText, Sources
 from localmind.model import PERSONAL
@@ -19,10 +22,21 @@ SEEDED = "guides"
 
 
 def seed_guides(catalog: Catalog, sources: Sources) -> int:
-    """Add guides that are new or changed since they were last added; one that a person deleted stays deleted. Returns how many."""
+    """Add guides that are new or changed since they were last added; one that a person deleted stays deleted. Returns how many.
+
+    None where a quota has no room for them: a service is worth having without.
+    """
     guides = {path.stem: path.read_text() for path in _files()}
     if not _fresh(catalog, guides):
         return 0
+    try:
+        return _add(catalog, sources, guides)
+    except (QuotaReached, TooManyRequests) as error:
+        structlog.get_logger(__name__).warning("guides_left_out", error=str(error))
+        return 0
+
+
+def _add(catalog: Catalog, sources: Sources, guides: dict[str, str]) -> int:
     with catalog.database.write():
         catalog.database.hold(SEEDED)  # processes that start together: the second finds that there is nothing left to add
         fresh = _fresh(catalog, guides)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from localmind.catalog.audit import Event
 from localmind.catalog.jobs import INTERACTIVE
 from localmind.catalog.sources import TEXT_MEDIA_TYPE
 from localmind.errors import Conflict, InvalidInput, Unavailable
@@ -73,12 +74,16 @@ class Sources:
         return self._accept.version(tenant, source_id, _text(NewText(title, text)))
 
     def reingest(self, tenant: TenantId, source_id: SourceId) -> Accepted:
-        """Read, chunk and extract the latest content anew; unchanged chunks cost nothing. Raises NotFound, Conflict."""
+        """Read, chunk and extract the latest content anew; unchanged chunks cost nothing.
+
+        Raises NotFound, Conflict, QuotaReached, TooManyRequests.
+        """
         with self._catalog.alone(tenant):
             source = self._catalog.sources.get(tenant, source_id)
             latest = self._catalog.sources.revision(tenant, source_id, self._catalog.sources.revision(tenant, source_id).latest)
             if source.status in (SourceStatus.QUEUED, SourceStatus.PROCESSING):
                 raise Conflict(f"{source.title!r} is being ingested already.", hint=f"Watch job {source.job_id}.")
+            self._accept.quotas.admit(tenant, size_bytes=latest.size_bytes, jobs=1)
             self._catalog.sources.add_revisions(
                 [
                     {
@@ -124,6 +129,7 @@ class Sources:
                 self._catalog.jobs.ask_cancel(tenant, source_id=each)
             self._catalog.sources.hide(tenant, doomed)
             jobs = self._catalog.jobs.add(tenant, [("delete", each, 0, INTERACTIVE) for each in reversed(doomed)])
+            self._catalog.audit.record(Event.DOCUMENT_DELETED, tenant, sources=[source_id])
         self._wake()
         return Accepted(source_id, jobs[-1], SourceStatus.DELETING.value)
 

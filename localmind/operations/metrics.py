@@ -14,6 +14,7 @@ http_requests_total = Counter("http_requests", "Requests answered.", ["method", 
 http_request_duration_seconds = Histogram(
     "http_request_duration_seconds", "Time to the end of the answer.", ["method", "route"], buckets=_FAST_S, registry=REGISTRY
 )
+http_refused_total = Counter("http_refused", "Requests refused by a rate limit.", ["policy"], registry=REGISTRY)
 search_duration_seconds = Histogram("search_duration_seconds", "Time of a search.", ["mode"], buckets=_FAST_S, registry=REGISTRY)
 ingestion_duration_seconds = Histogram(
     "ingestion_duration_seconds", "Time of an ingest job, from its first stage to its end.", ["kind"], buckets=_SLOW_S, registry=REGISTRY

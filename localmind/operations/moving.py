@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from localmind.catalog import tables
 from localmind.catalog.account_tables import ACCOUNT_TABLES
+from localmind.catalog.audit_tables import PRIVACY_TABLES
 from localmind.catalog.catalog import Catalog
 from localmind.catalog.chunks import batched
 from localmind.catalog.database import Database
@@ -38,6 +39,8 @@ TABLES = (
     tables.chunk,
     tables.extraction,
     tables.spending,
+    tables.usage,
+    tables.quota,
     tables.alias,
     tables.apart,
     tables.spelling,
@@ -47,6 +50,7 @@ TABLES = (
     tables.conversation,
     tables.message,
     *ACCOUNT_TABLES,
+    *PRIVACY_TABLES,
     tables.setting,
 )
 """What is copied. The graph's tables are not: the target's graph is written through its port."""

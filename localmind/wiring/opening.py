@@ -33,6 +33,8 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     warm.start()
     stack.callback(mind.catalog.database.close)
     migrate(mind.catalog.database)
+    mind.audit.start()
+    stack.callback(mind.audit.close)
     _refuse_what_was_cut_off(mind)
     mind.engines.open(stack, patient=True)
     warm.join()
@@ -45,6 +47,8 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
         stack.callback(llm.close)
     mind.readers.open()
     stack.callback(mind.readers.close)
+    mind.usage.start()
+    stack.callback(mind.usage.close)  # after whatever counts
     if mind.role is Role.ALONE and mind.catalog.database.is_sqlite:
         _recover(mind, folder, stack)
     if mind.role is not Role.WORKER and mind.settings.seed_guides:
@@ -56,6 +60,9 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
         stack.callback(mind.keeper.close)
     if mind.role is not Role.WORKER:
         mind.accounts.spaces.finish()  # what a kill cut off
+        mind.privacy.erasures.finish()
+        mind.privacy.daily.start()
+        stack.callback(mind.privacy.daily.close)
     if not mind.catalog.database.is_sqlite:  # where others can't tell by the data directory's lock
         works = mind.role is not Role.DOOR
         presence = Presence(

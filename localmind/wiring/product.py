@@ -35,8 +35,14 @@ if TYPE_CHECKING:
     from localmind.ingest.resolution import Resolution
     from localmind.ingest.sources import Sources
     from localmind.ingest.store import Store
+    from localmind.limits.quotas import Quotas
+    from localmind.limits.usage import UsageMeter
     from localmind.llm.port import LLM
+    from localmind.model import TenantId
+    from localmind.operations.audit import Audit
     from localmind.operations.health import Health, Probe
+    from localmind.operations.maintenance_mode import MaintenanceMode
+    from localmind.privacy.privacy import Privacy
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
@@ -53,10 +59,14 @@ class LocalMind:
     engines: Engines
     catalog: Catalog
     accounts: Accounts
+    audit: Audit
+    privacy: Privacy
     store: Store
     sources: Sources
     jobs: Jobs
     budget: Budget
+    quotas: Quotas
+    usage: UsageMeter
     search: Search
     chat: Chat
     conversations: Conversations
@@ -67,6 +77,7 @@ class LocalMind:
     readers: Readers
     health: Health
     maintenance: Maintenance
+    maintenance_mode: MaintenanceMode
     pipeline: Pipeline
     """Runs in this process but for Role.DOOR, as the keeper does."""
     communities: Upkeep
@@ -104,7 +115,11 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     from localmind.ingest.reconcile import Maintenance
     from localmind.ingest.resolution import Resolution
     from localmind.ingest.sources import Sources
+    from localmind.limits.usage import UsageMeter
+    from localmind.operations.audit import Audit
     from localmind.operations.health import Health
+    from localmind.operations.maintenance_mode import MaintenanceMode
+    from localmind.privacy.privacy import build_privacy
     from localmind.readers.sandbox import Readers
     from localmind.retrieval.mentions import Mentions
     from localmind.retrieval.search import Search
@@ -120,14 +135,19 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     refiner = build_refiner(settings, llm, keyphrases)
     changes = Changes()
     extractions = Extractions(catalog, keyphrases, llm_version=refiner.version if refiner is not None else None)
-    budget = _build_budget(settings, catalog)
+    quotas = build_quotas(settings, catalog)
+    usage = UsageMeter(catalog, quotas)
+    budget = _build_budget(settings, catalog, quotas)
     judge = LLMJudge(llm, budget) if llm is not None else None
     resolution = Resolution(store, extractions, Context(store.graph, embedder), judge)
     pipeline = _build_pipeline(settings, engines, embedder, keyphrases, refiner, changes, budget)
     pipeline.settling.resolution = resolution
+    pipeline.on_embedded = lambda tenant, chunks, tokens: usage.count(tenant, chunks=chunks, embedding_tokens=tokens)
+    maintenance_mode = MaintenanceMode(catalog)
+    pipeline.is_paused = maintenance_mode.is_on
     if role is not Role.DOOR:
         wake = pipeline.wake
-    accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake)
+    accept = Accept(store, max_bytes=settings.max_upload_bytes, wake=wake, quotas=quotas, usage=usage)
     readers = Readers(settings)
     themes = Themes(catalog.communities, catalog.chunks, store.graph, embedder)
     reranker = build_reranker(settings)
@@ -136,24 +156,39 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     )
     communities, keeper = _build_communities(settings, engines, embedder, llm, pipeline, budget)
     conversations = Conversations(catalog.database)
+    audit = Audit(catalog, queries=settings.audit_queries)
     sources = Sources(store, accept, wake=wake, has_llm=llm is not None)
+    accounts = build_accounts(
+        settings,
+        catalog,
+        empty=partial(empty, sources=sources, conversations=conversations),
+        with_logins=needs_login(settings) and role is not Role.WORKER,
+    )
     return LocalMind(
         settings=settings,
         role=role,
         engines=engines,
         catalog=catalog,
-        accounts=build_accounts(
-            settings,
-            catalog,
-            empty=partial(empty, sources=sources, conversations=conversations),
-            with_logins=needs_login(settings) and role is not Role.WORKER,
-        ),
+        accounts=accounts,
+        audit=audit,
+        privacy=build_privacy(store, accounts, sources, consent_text=settings.consent_text, is_paused=maintenance_mode.is_on),
         store=store,
         sources=sources,
         jobs=Jobs(catalog, changes, wake),
         budget=budget,
+        quotas=quotas,
+        usage=usage,
         search=search,
-        chat=Chat(search, conversations, embedder, llm, context_tokens=settings.context_window),
+        chat=Chat(
+            search,
+            conversations,
+            embedder,
+            llm,
+            context_tokens=settings.context_window,
+            budget=budget,
+            admit=_admit_messages(quotas, usage),
+            on_answer=audit.chatted,
+        ),
         conversations=conversations,
         graph=store.graph,
         mentions=Mentions(catalog, store.graph, store.naming.aliases, llm_version=extractions.llm_version),
@@ -162,6 +197,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         readers=readers,
         health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),
         maintenance=Maintenance(store, embedder, extractions, resolution, data_dir=settings.data_dir, on_remade=communities.remake),
+        maintenance_mode=maintenance_mode,
         pipeline=pipeline,
         communities=communities,
         keeper=keeper,
@@ -210,13 +246,38 @@ def _build_pipeline(
     return pipeline
 
 
-def _build_budget(settings: Settings, catalog: Catalog) -> Budget:
+def build_quotas(settings: Settings, catalog: Catalog) -> Quotas:
+    """The limits that the settings give every tenant."""
+    from localmind.limits.quotas import Quota, Quotas
+
+    defaults = Quota(
+        documents=settings.quota_documents,
+        storage_mb=settings.quota_storage_mb,
+        chunks=settings.quota_chunks,
+        jobs=settings.quota_jobs,
+        query_chars=settings.max_query_chars,
+        message_chars=settings.max_message_chars,
+        llm_tokens=settings.llm_budget_tokens,
+        llm_cost=settings.llm_budget_cost,
+    )
+    return Quotas(catalog, defaults)
+
+
+def _admit_messages(quotas: Quotas, usage: UsageMeter) -> Callable[[TenantId, str], None]:
+    def admit(tenant: TenantId, message: str) -> None:
+        quotas.check_message(tenant, message)
+        usage.count(tenant, chats=1)
+
+    return admit
+
+
+def _build_budget(settings: Settings, catalog: Catalog, quotas: Quotas) -> Budget:
     from localmind.ingest.budget import Budget, Limits
     from localmind.llm.metering import Prices
 
     limits = Limits(settings.llm_budget_tokens, settings.llm_budget_cost, settings.llm_budget_period)
     prices = Prices(settings.llm_price_input, settings.llm_price_output)
-    return Budget(catalog.spending, limits, prices, model=settings.llm_model)
+    return Budget(catalog.spending, limits, prices, model=settings.llm_model, quotas=quotas)
 
 
 def _build_communities(
@@ -235,7 +296,7 @@ def _build_communities(
         llm_concurrency=settings.llm_concurrency,
         budget=budget,
     )
-    keeper = Keeper(upkeep, busy=pipeline.busy)
+    keeper = Keeper(upkeep, busy=pipeline.busy, is_paused=lambda: pipeline.is_paused())
     pipeline.on_change = keeper.changed
     return upkeep, keeper
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from localmind.errors import ConfigurationError, Conflict
+from localmind.errors import ConfigurationError, Conflict, InvalidInput, NotFound
 from localmind.operations.probes import WORKER_SILENT_S
 from localmind.settings import Settings
 from localmind.wiring.data_dir import lock_data_dir, make_folder
-from localmind.wiring.engines import build_database, build_engines
+from localmind.wiring.engines import Engines, build_blobs, build_database, build_engines
 from localmind.wiring.models import build_embedder, build_llm, build_refiner
 from localmind.wiring.roles import SERVERS, check_servers, is_set
 
 if TYPE_CHECKING:
     from localmind.accounts.members import Created
-    from localmind.accounts.model import Role
+    from localmind.accounts.model import Role, UserId
+    from localmind.catalog.catalog import Catalog
+    from localmind.catalog.quotas import Held
     from localmind.embedding.port import Embedder
     from localmind.ingest.store import Store
+    from localmind.limits.quotas import Quota
+    from localmind.model import TenantId
     from localmind.operations.estimate import Estimate
     from localmind.operations.moving import Progress
     from localmind.operations.reports import MoveReport, RebuildReport
@@ -96,6 +100,16 @@ def create_user(settings: Settings, email: str, password: str, role: Role, *, te
     """An account in the catalog, while a service runs or not. Raises InvalidInput for an address or a password that will not do."""
     from localmind.accounts.members import Members
     from localmind.accounts.passwords import Passwords
+
+    with open_catalog(settings) as catalog:
+        passwords = Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
+        members = Members(catalog, passwords, logins=None, authentication=None)
+        return members.create_user(email, password, role, tenant=tenant, name=name)
+
+
+@contextmanager
+def open_catalog(settings: Settings) -> Iterator[Catalog]:
+    """The catalog alone, which processes share, whether a service runs or not."""
     from localmind.catalog.catalog import Catalog
     from localmind.catalog.migrate import migrate
 
@@ -104,11 +118,99 @@ def create_user(settings: Settings, email: str, password: str, role: Role, *, te
     database = build_database(settings)
     try:
         migrate(database)
-        passwords = Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
-        members = Members(Catalog(database), passwords, logins=None, authentication=None)
-        return members.create_user(email, password, role, tenant=tenant, name=name)
+        yield Catalog(database)
     finally:
         database.close()
+
+
+def tenant_limits(settings: Settings, tenant: str, changes: Mapping[str, float | None]) -> tuple[Quota, Held]:
+    """A tenant's limits and what it holds, after a change of some, while a service runs or not. Raises NotFound, InvalidInput."""
+    from localmind.catalog.catalog import Catalog
+    from localmind.catalog.migrate import migrate
+    from localmind.model import TenantId
+    from localmind.wiring.product import build_quotas
+
+    check_servers(settings)
+    make_folder(settings.data_dir)
+    database = build_database(settings)
+    try:
+        migrate(database)
+        quotas, owner = build_quotas(settings, Catalog(database)), TenantId(tenant)
+        return quotas.change(owner, changes), quotas.held(owner)
+    finally:
+        database.close()
+
+
+def export_person(settings: Settings, email: str, *, tenant: str | None) -> Iterator[bytes]:
+    """A ZIP of all that a tenant holds on a person, while a service runs or not. Raises NotFound, InvalidInput for several tenants."""
+    from localmind.privacy.export import Exports
+
+    with open_catalog(settings) as catalog:
+        person = find_member(catalog, email, tenant=tenant)
+        blobs = build_blobs(settings)
+        blobs.open()
+        try:
+            yield from Exports(catalog, blobs).of_member(person.tenant, person.user_id)
+        finally:
+            blobs.close()
+
+
+def erase_person(settings: Settings, email: str, *, tenant: str | None, documents: bool) -> None:
+    """Out of a tenant, while a service runs or not; a running one deletes documents within some minutes, another one at its start."""
+    from localmind.privacy.erasure import erase_person as erase
+
+    with open_catalog(settings) as catalog:
+        person = find_member(catalog, email, tenant=tenant)
+        erase(catalog, person.tenant, person.user_id, person.email, documents=documents)
+
+
+def delete_tenant(settings: Settings, tenant: str, *, report: Callable[[str], None]) -> None:
+    """Out of every store. Raises NotFound, and Conflict where a service runs: what it does meanwhile would stay."""
+    from localmind.catalog.shredding import shred
+    from localmind.privacy.tenants import delete_tenant as delete
+
+    check_servers(settings)
+    with ExitStack() as stack:
+        embedder, _ = build_embedder(settings)
+        engines = _open_engines(settings, embedder, stack)
+        catalog = engines.store.catalog
+        found = catalog.accounts.find_tenant(tenant)
+        if len(found) != 1:
+            raise NotFound(f"There is no tenant {tenant!r}, or several are called so.", hint="Give its id.")
+        delete(engines.store, engines.network, found[0], report=report)
+        shred(catalog.database)
+
+
+def shred_deleted(settings: Settings) -> None:
+    """Overwrite what was deleted from an SQLite catalog. Raises DataDirInUse where a service runs."""
+    from localmind.catalog.shredding import shred
+
+    make_folder(settings.data_dir)
+    with ExitStack() as stack:
+        stack.callback(lock_data_dir(settings.data_dir).release)
+        with open_catalog(settings) as catalog:
+            shred(catalog.database)
+
+
+class Person(NamedTuple):
+    tenant: TenantId
+    user_id: UserId
+    email: str
+
+
+def find_member(catalog: Catalog, email: str, *, tenant: str | None) -> Person:
+    """Raises NotFound; InvalidInput where the tenant has to be named."""
+    from localmind.accounts.emails import canonical
+
+    account = catalog.accounts.by_email(canonical(email))
+    places = [] if account is None else [place.tenant for place in catalog.accounts.places(account.id)]
+    if tenant is not None:
+        places = [place for place in places if place in catalog.accounts.find_tenant(tenant)]
+    if account is None or not places:
+        raise NotFound(f"There is no account {email!r}{'' if tenant is None else ' in that tenant'}.")
+    if len(places) > 1:
+        raise InvalidInput(f"{email} belongs to several tenants.", hint=f"Name one with --tenant: {', '.join(places)}.")
+    return Person(places[0], account.id, account.email)
 
 
 def _settings_of(settings: Settings, place: Path | None) -> Settings:
@@ -122,7 +224,11 @@ def _settings_of(settings: Settings, place: Path | None) -> Settings:
 
 
 def _open(settings: Settings, embedder: Embedder, stack: ExitStack, *, reset_vectors: bool = False) -> Store:
-    """The engines, for this process alone as far as can be told."""
+    return _open_engines(settings, embedder, stack, reset_vectors=reset_vectors).store
+
+
+def _open_engines(settings: Settings, embedder: Embedder, stack: ExitStack, *, reset_vectors: bool = False) -> Engines:
+    """For this process alone as far as can be told."""
     from localmind.catalog.migrate import migrate
 
     make_folder(settings.data_dir)
@@ -139,4 +245,4 @@ def _open(settings: Settings, embedder: Embedder, stack: ExitStack, *, reset_vec
         engines.store.catalog.set_setting(REEMBEDDING, True)
         engines.store.vectors.reset()
     engines.open(stack)
-    return engines.store
+    return engines

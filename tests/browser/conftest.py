@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,19 @@ class Service:
     """A running service and its API."""
 
     url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of whoever puts things in."""
 
     def add(self, name: str, data: bytes) -> str:
         """Puts a file in and waits until it is read; its source's id."""
-        answer = httpx.post(f"{self.url}/api/v1/sources/upload", files={"file": (name, data)}, timeout=10).raise_for_status()
+        files = {"file": (name, data)}
+        answer = httpx.post(f"{self.url}/api/v1/sources/upload", files=files, headers=self.headers, timeout=10).raise_for_status()
         source = answer.json()["sources"][0]
         self.wait_for_job(source["job_id"])
         return str(source["source_id"])
 
     def wait_for_job(self, job_id: str) -> None:
-        with httpx.stream("GET", f"{self.url}/api/v1/jobs/{job_id}/events", timeout=READ_TIMEOUT_S) as events:
+        with httpx.stream("GET", f"{self.url}/api/v1/jobs/{job_id}/events", headers=self.headers, timeout=READ_TIMEOUT_S) as events:
             for _ in events.iter_lines():
                 pass  # the stream ends with the job
 
@@ -65,19 +69,19 @@ class Seen:
     console: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="module")
-def running_service(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
+@contextmanager
+def serving(folder: Path, model_cache: Path, **changes: str) -> Iterator[Service]:
+    """The service with an empty knowledge base in the folder. changes: settings, by their names in the environment."""
     (folder / "data").mkdir()
     (folder / "data" / "models").symlink_to(model_cache, target_is_directory=True)
     port = _free_port()
     settings = {"DATA_DIR": str(folder / "data"), "PORT": str(port), "SEED_GUIDES": "false", "MAX_UPLOAD_MB": str(MAX_UPLOAD_MB)}
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", "from apps.cli.main import run; run()", "serve"],
             cwd=Path(__file__).parents[2],
-            env=kept | settings,
+            env=kept | settings | changes,
             stdout=log,
             stderr=log,
         )
@@ -88,6 +92,12 @@ def running_service(tmp_path_factory: pytest.TempPathFactory, model_cache: Path)
         finally:
             process.terminate()
             process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def running_service(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[Service]:
+    with serving(tmp_path_factory.mktemp("service"), model_cache) as service:
+        yield service
 
 
 @pytest.fixture
@@ -119,7 +129,7 @@ def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
     def open_page(path: str = "/", **options: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | options)
         contexts.append(context)
-        context.on("page", lambda page: _watch(page, service.url, seen))
+        context.on("page", lambda page: watch(page, service.url, seen))
         context.set_default_timeout(READ_TIMEOUT_S * 1000)
         page = context.new_page()
         page.goto(service.url + path)
@@ -131,7 +141,7 @@ def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
     assert seen == Seen()
 
 
-def _watch(page: Any, own: str, seen: Seen) -> None:
+def watch(page: Any, own: str, seen: Seen) -> None:
     ours = (own + "/", own.replace("http:", "ws:") + "/", "data:", "blob:")
     page.on("request", lambda request: None if request.url.startswith(ours) else seen.foreign.append(request.url))
     page.on("websocket", lambda websocket: None if websocket.url.startswith(ours) else seen.foreign.append(websocket.url))
@@ -152,7 +162,8 @@ def _wait_until_up(service: Service, process: subprocess.Popen[bytes], log: Path
         if process.poll() is not None:
             break
         try:
-            if httpx.get(service.url, timeout=5).status_code == 200:
+            # Where people log in, it leads to the login.
+            if httpx.get(service.url, headers={"Accept": "text/html"}, timeout=5).status_code < 400:
                 return
         except httpx.TransportError:
             pass

@@ -34,6 +34,8 @@ from localmind.ingest.failures import Failures
 from localmind.ingest.jobs import Jobs
 from localmind.ingest.sources import NewText, Sources
 from localmind.ingest.store import LeaseLost, Store
+from localmind.limits.quotas import Quota, Quotas
+from localmind.limits.usage import UsageMeter
 from localmind.llm.metering import Prices, Spent
 from localmind.model import Chunk, ChunkId, Citation, Job, JobId, JobStatus, Message, SourceId, SourceStatus, TenantId
 from localmind.operations.probes import require_workers
@@ -479,7 +481,8 @@ class Desk:
         blobs = LocalBlobs(folder / "blobs")
         blobs.open()
         self.store = Store(self.catalog, blobs, Nowhere(), Nowhere(), SqlGraph(database))  # type: ignore[arg-type]
-        accept = Accept(self.store, max_bytes=10_000_000, wake=lambda: None)
+        quotas = Quotas(self.catalog, Quota())
+        accept = Accept(self.store, max_bytes=10_000_000, wake=lambda: None, quotas=quotas, usage=UsageMeter(self.catalog, quotas))
         self.sources = Sources(self.store, accept, wake=lambda: None)
 
     def put(self, text: str, **options: Any) -> Any:

@@ -17,14 +17,16 @@ from localmind.model import SourceId, TenantId
 
 router = APIRouter(prefix="/api/v1/chat", tags=["chat"])
 
+REFUSED = problems(_400="The message is longer than may be asked.", _404="No such conversation.")
 
-@router.post("", responses=problems(_404="No such conversation."))
+
+@router.post("", responses=REFUSED)
 def chat(mind: Mind, tenant: Reader, body: ChatIn) -> ChatOut:
     """Answer from the sources. Without `conversation_id` a new conversation begins."""
     return ChatOut.of(mind.chat.answer(tenant, body.message, **_options(body)))
 
 
-@router.post("/stream", response_class=EventSourceResponse, responses={**problems(_404="No such conversation."), **STREAM})
+@router.post("/stream", response_class=EventSourceResponse, responses={**REFUSED, **STREAM})
 async def chat_stream(mind: Mind, tenant: Reader, body: ChatIn, request: Request) -> EventSourceResponse:
     """The same as events: `token` {text}, once `citations` {citations}, then `done` with the whole answer, or `error` with a problem."""
     return await respond(request, lambda: _events(mind, tenant, body))

@@ -54,7 +54,10 @@ def _report(service: Service) -> HealthOut:
         return HealthOut(status=status, version=config.version(), services=dict.fromkeys(service.missing, "unhealthy"))
     report = service.mind.health.check()
     services = {name: "healthy" if well else "unhealthy" for name, well in report.services.items()}
-    return HealthOut.model_validate({"status": report.status, "version": report.version, "services": services})
+    is_closed = report.status in ("healthy", "degraded") and service.mind.maintenance_mode.is_on()
+    return HealthOut.model_validate(
+        {"status": "maintenance" if is_closed else report.status, "version": report.version, "services": services}
+    )
 
 
 def _refresh(service: Service) -> None:

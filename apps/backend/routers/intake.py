@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/v1/sources", tags=["sources"])
 
-REFUSED = problems(_400="It can't be taken in as it is.", _413="It is larger than MAX_UPLOAD_MB.", _507="The disk is full.")
+FULL = "The tenant has all that it may have."
+REFUSED = problems(
+    _400="It can't be taken in as it is.",
+    _403=FULL,
+    _408="No more of the body came.",
+    _413="It is larger than MAX_UPLOAD_MB, or than the tenant may put in.",
+    _507="The disk is full.",
+)
 BULK_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -107,7 +114,7 @@ def reingest_missing(mind: Mind, tenant: Editor, body: ReingestIn) -> AcceptedLi
 @router.post(
     "/{source_id}/reingest",
     status_code=202,
-    responses=problems(_404="No such source.", _409="It is being ingested, or no LLM is set."),
+    responses=problems(_404="No such source.", _403=FULL, _409="It is being ingested, or no LLM is set."),
     openapi_extra={"requestBody": {"content": {"application/json": {"example": {"missing": True}}}}},
 )
 def reingest(mind: Mind, tenant: Editor, source_id: SourceIdPath, body: ReingestIn | None = None) -> AcceptedOut:

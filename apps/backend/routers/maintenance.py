@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from apps.backend.access import Operator, Reader
 from apps.backend.dependencies import Mind, ServiceDep
 from apps.backend.schemas.common import problems
-from apps.backend.schemas.operations import CheckOut, DoctorOut, RebuildOut, ReconcileIn, ReconcileOut, StatsOut, UsageOut
+from apps.backend.schemas.operations import CheckOut, DoctorOut, RebuildOut, ReconcileIn, ReconcileOut, StatsOut
 from apps.backend.service import State
 
 router = APIRouter(prefix="/api/v1", tags=["maintenance"])
@@ -19,21 +19,17 @@ def stats(mind: Mind, tenant: Reader) -> StatsOut:
     return StatsOut.model_validate(mind.maintenance.stats(tenant))
 
 
-@router.get("/usage", responses=problems())
-def usage(mind: Mind, tenant: Reader) -> UsageOut:
-    """What the LLM cost for documents in this period, and what it may."""
-    return UsageOut.of(mind.budget.account(tenant))
-
-
 @router.post("/maintenance/reconcile", responses=problems())
 def reconcile(mind: Mind, _: Operator, body: ReconcileIn) -> ReconcileOut:
     """Compare catalog, files, vectors and graph, and put right what differs, unless `check`."""
+    mind.audit.maintained("reconcile", fix=not body.check)
     return ReconcileOut.model_validate(mind.maintenance.reconcile(fix=not body.check))
 
 
 @router.post("/maintenance/rebuild", responses=problems(_409="Documents are being ingested."))
 def rebuild(mind: Mind, _: Operator) -> RebuildOut:
     """Make vectors, text index and graph anew from the catalog; no LLM is asked. Answers when it is done."""
+    mind.audit.maintained("rebuild")
     return RebuildOut.model_validate(mind.maintenance.rebuild())
 
 

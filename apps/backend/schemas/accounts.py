@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from apps.backend.schemas.common import Clean, Filled, Id, Reply, Request, Time
 from localmind.accounts.keys import NewApiKey
 from localmind.accounts.members import Invited, Profile
-from localmind.accounts.model import ApiKey, Invitation, Role, Scope
+from localmind.accounts.model import ApiKey, Invitation, LoginRule, Role, Scope
 
 MOST_PASSWORD_CHARS = 1024
 """Of what is sent; what a password may be is the library's to say."""
@@ -17,6 +17,7 @@ MOST_PASSWORD_CHARS = 1024
 Name = Annotated[Filled, Field(min_length=1, max_length=200)]
 Email = Annotated[Filled, Field(max_length=320)]
 Password = Annotated[Clean, Field(min_length=1, max_length=MOST_PASSWORD_CHARS, json_schema_extra={"format": "password"})]
+ConsentVersion = Annotated[Clean, Field(max_length=64, description="Of the text at /auth/consent, which the person agrees to.")]
 Token = Annotated[Clean, Field(min_length=1, max_length=500)]
 
 
@@ -29,6 +30,14 @@ class LoginIn(Request):
 
     email: Email
     password: Password
+    tenant: Id | None = Field(None, description="Id of the tenant; needed by who belongs to several.")
+    consent: ConsentVersion | None = None
+
+
+class GoogleIn(Request):
+    model_config = _example({"id_token": "eyJhbGciOi..."})
+
+    id_token: Annotated[Clean, Field(min_length=1, max_length=16_384)] = Field(description="Of a Google button with our client id.")
     tenant: Id | None = Field(None, description="Id of the tenant; needed by who belongs to several.")
 
 
@@ -44,6 +53,7 @@ class AcceptIn(Request):
     token: Token
     password: Password = Field(description="The new account's; of who has an account, the one of that.")
     name: Annotated[Filled, Field(max_length=200)] | None = None
+    consent: ConsentVersion | None = None
 
 
 class PasswordIn(Request):
@@ -69,6 +79,26 @@ class TenantOut(Reply):
     name: str
     role: Role = Field(description="Yours.")
     created_at: Time
+
+
+class LoginRuleIn(Request):
+    """What the tenant allows logins by a provider."""
+
+    model_config = _example({"link_by_email": True, "join_domains": []})
+
+    link_by_email: bool = Field(description="Members come in whose address the provider confirms.")
+    join_domains: Annotated[list[Annotated[Filled, Field(max_length=253)]], Field(max_length=100)] = Field(
+        [], description="Whoever has an address there becomes a viewer. Only for an administrator of the first tenant."
+    )
+
+
+class LoginRuleOut(Reply):
+    link_by_email: bool
+    join_domains: list[str]
+
+    @classmethod
+    def of(cls, rule: LoginRule) -> LoginRuleOut:
+        return cls(link_by_email=rule.link_by_email, join_domains=sorted(rule.join_domains))
 
 
 class Renamed(Request):

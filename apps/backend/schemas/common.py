@@ -105,8 +105,14 @@ class ProblemBody(Reply):
 
 
 def problems(**reasons: str) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI `responses` for statuses: `problems(_404="No such source.")`. 422, 500 and 503 can come from every route."""
-    always = {"_422": "The request is malformed.", "_500": "Something went wrong.", "_503": "Starting, or a store is away."}
+    """OpenAPI `responses` for statuses: `problems(_404="No such source.")`. 422, 429, 500, 503 and 504 can come from every route."""
+    always = {
+        "_422": "The request is malformed.",
+        "_429": "Too many requests; `Retry-After` says when to ask again.",
+        "_500": "Something went wrong.",
+        "_503": "Starting, or a store is away.",
+        "_504": "It took longer than REQUEST_TIMEOUT_S.",
+    }
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
     return {int(status.lstrip("_")): {"description": reason, "content": content} for status, reason in {**always, **reasons}.items()}
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, StrictBool
 
 from apps.backend.schemas.common import Reply, Request, Time
 
 if TYPE_CHECKING:
+    from localmind.catalog.quotas import Held
     from localmind.ingest.budget import Account
+    from localmind.limits.quotas import Quota
+    from localmind.limits.usage import DayUsage
 
 
 class HealthOut(Reply):
@@ -19,7 +25,7 @@ class HealthOut(Reply):
         }
     )
 
-    status: Literal["healthy", "degraded", "unhealthy", "starting"]
+    status: Literal["healthy", "degraded", "maintenance", "unhealthy", "starting"]
     version: str
     services: dict[str, Literal["healthy", "unhealthy"]]
 
@@ -95,8 +101,28 @@ class StatsOut(Reply):
     disk_bytes: dict[str, int] = Field(description="By store; 0 where the store is elsewhere.")
 
 
+class DayOut(Reply):
+    """What the tenant used on a day (UTC). `requests`: of the API. `size_bytes`: of accepted documents, new versions too."""
+
+    day: date
+    requests: int
+    searches: int
+    chats: int
+    documents: int
+    size_bytes: int
+    chunks: int
+    embedding_tokens: int = Field(description="Estimated from the chunks' texts, rather too high.")
+    llm_calls: int
+    llm_prompt_tokens: int
+    llm_completion_tokens: int
+    llm_cost: float
+
+
 class UsageOut(Reply):
-    """What the LLM cost for documents in the period of the budget. A budget of null is no limit."""
+    """What the LLM cost the tenant, all its spaces together, in the period of the budget, and what was used by day.
+
+    A budget of null is no limit.
+    """
 
     since: Time
     until: Time
@@ -106,9 +132,10 @@ class UsageOut(Reply):
     cost: float = Field(description="By LLM_PRICE_INPUT and LLM_PRICE_OUTPUT at the time.")
     budget_tokens: int | None
     budget_cost: float | None
+    days: list[DayOut] = Field(description="Those on which something was used, from `from` to `to`.")
 
     @classmethod
-    def of(cls, account: Account) -> UsageOut:
+    def of(cls, account: Account, days: Sequence[DayUsage]) -> UsageOut:
         spent = account.bill.spent
         return cls(
             since=account.since,
@@ -117,7 +144,55 @@ class UsageOut(Reply):
             cost=account.bill.cost,
             budget_tokens=account.limits.tokens or None,
             budget_cost=account.limits.cost or None,
+            days=[DayOut.model_validate(day) for day in days],
         )
+
+
+class HeldOut(Reply):
+    """What the tenant has. `size_bytes` and `chunks`: of all versions that are kept. `jobs`: waiting or running, but deletes."""
+
+    documents: int
+    size_bytes: int
+    chunks: int
+    jobs: int
+
+
+class LimitsOut(Reply):
+    """A tenant's limits, all its spaces together; 0: none. `llm_tokens` and `llm_cost`: in a period of the budget."""
+
+    upload_mb: float
+    documents: float
+    storage_mb: float
+    chunks: float
+    jobs: float
+    query_chars: float
+    message_chars: float
+    llm_tokens: float
+    llm_cost: float
+    held: HeldOut
+
+    @classmethod
+    def of(cls, quota: Quota, held: Held) -> LimitsOut:
+        return cls(**asdict(quota), held=HeldOut.model_validate(held))
+
+
+LimitIn = Annotated[float, Field(ge=0, le=1e15)]
+
+
+class LimitsIn(Request):
+    """Those that are named change; null: as the settings have it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"documents": 10000, "storage_mb": 5000, "llm_cost": None}]})
+
+    upload_mb: LimitIn | None = None
+    documents: LimitIn | None = None
+    storage_mb: LimitIn | None = None
+    chunks: LimitIn | None = None
+    jobs: LimitIn | None = None
+    query_chars: LimitIn | None = None
+    message_chars: LimitIn | None = None
+    llm_tokens: LimitIn | None = None
+    llm_cost: LimitIn | None = None
 
 
 class CheckOut(Reply):

@@ -120,7 +120,7 @@ class UsageOut(Reply):
 
 
 class ChatOut(Reply):
-    """An answer with its evidence."""
+    """An answer with its evidence. `degraded`: indexes that could not be asked, `reranker`, `llm`, and `budget` where that is spent."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -20,10 +20,10 @@ Sourdough bread rests for twelve hours. Sourdough bread needs flour, water and s
 """
 
 
-def wait_for_job(client: TestClient, accepted: dict[str, Any]) -> dict[str, Any]:
+def wait_for_job(client: TestClient, accepted: dict[str, Any], *, headers: dict[str, str] | None = None) -> dict[str, Any]:
     """Follows the accepted source's job to its end; the job."""
     last: dict[str, Any] = {}
-    with client.stream("GET", f"/api/v1/jobs/{accepted['job_id']}/events") as response:
+    with client.stream("GET", f"/api/v1/jobs/{accepted['job_id']}/events", headers=headers) as response:
         for name, data in events(response.iter_lines()):
             assert name == "job"
             last = data

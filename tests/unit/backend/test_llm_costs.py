@@ -96,3 +96,41 @@ def test_without_an_llm_nothing_can_be_missing(client: TestClient, handbook: dic
         problem = problem_of(client.post(path, json={"missing": True}), 409)
         assert problem["error_type"] == "conflict" and "LLM_MODEL" in problem["detail"]
     assert client.get("/api/v1/usage").json()["calls"] == 0
+
+
+def test_answers_are_paid_for_too_and_quote_when_the_budget_is_spent(served: TestClient, llm_server: LLMServer) -> None:
+    llm_server.always(FOUND)
+    put(served)
+    before = served.get("/api/v1/usage").json()
+    llm_server.always("The Kestrel turbine drives it [1].")
+
+    answer = served.post("/api/v1/chat", json={"message": "What drives the northern pump?"}).json()
+    after = served.get("/api/v1/usage").json()
+
+    assert answer["degraded"] == []
+    assert after["calls"] == before["calls"] + 1
+    assert after["prompt_tokens"] == before["prompt_tokens"] + answer["usage"]["prompt_tokens"] > before["prompt_tokens"]
+    assert after["days"][-1]["llm_cost"] == after["cost"] > before["cost"]
+
+    url = "/api/v1/tenants/personal/limits"
+    assert served.patch(url, json={"llm_tokens": after["prompt_tokens"]}).json()["llm_tokens"] == after["prompt_tokens"]
+    asked = len(llm_server.requests)
+    answer = served.post("/api/v1/chat", json={"message": "What drives the northern pump?"}).json()
+    assert answer["degraded"] == ["budget"] and "Kestrel turbine drives the northern pump" in answer["answer"]
+    assert len(llm_server.requests) == asked
+    assert served.get("/api/v1/usage").json()["budget_tokens"] == after["prompt_tokens"]
+
+
+def test_an_answer_that_nobody_waited_for_is_paid_for(served: TestClient, llm_server: LLMServer) -> None:
+    llm_server.always(FOUND)
+    put(served)
+    before = served.get("/api/v1/usage").json()
+    llm_server.always("The Kestrel turbine drives it [1]. " * 20)
+
+    mind = served.app.state.service.mind  # type: ignore[attr-defined]
+    events = mind.chat.stream("personal", "What drives the northern pump?")
+    next(events)
+    events.close()
+
+    after = served.get("/api/v1/usage").json()
+    assert after["calls"] == before["calls"] + 1 and after["prompt_tokens"] > before["prompt_tokens"]

@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from localmind.catalog.account_tables import account
+from localmind.catalog.audit_tables import PRIVACY_TABLES
 from localmind.catalog.chunks import VISIBLE
 from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.migrate import HEAD, SCRIPTS, migrate, revision
@@ -29,6 +30,7 @@ def test_migrations_make_the_tables(database: Database) -> None:
     with database.engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), account.metadata)
 
+    assert set(account.metadata.tables.values()) >= set(PRIVACY_TABLES)
     assert [each for each in differences if "chunk_fts" not in str(each)] == []
     assert ScriptDirectory(str(SCRIPTS)).get_current_head() == HEAD == revision(database)
 

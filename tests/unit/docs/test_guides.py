@@ -23,6 +23,7 @@ OTHER_NAMES = {
     "ENTITY_ID",
     "SPACE_ID",
     "USER_ID",
+    "TENANT_ID",
     "ID_1",
     "ID_2",
     "MILVUS_HOST",

@@ -1,0 +1,69 @@
+"""`localmind maintenance ...`: stop changes while something is done to the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from localmind.catalog.catalog import Catalog
+
+app = typer.Typer(no_args_is_help=True, help="Stop changes for a while; reading goes on.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Stop changes for a while; reading goes on."""
+
+
+@app.command("on")
+def turn_on(
+    why: Annotated[str, typer.Option(help="What people are told.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Refuse changes, and let workers take no new documents up. Seen by every process within five seconds."""
+    _set(on=True, why=why, as_json=as_json)
+
+
+@app.command("off")
+def turn_off(as_json: AsJson = False) -> None:
+    """Everything goes on."""
+    _set(on=False, why="", as_json=as_json)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Whether it is on, and which documents are still worked on."""
+    from apps.backend.config import get_settings
+    from localmind.wiring.upkeep import open_catalog
+
+    with open_catalog(get_settings()) as catalog:
+        _tell(catalog, as_json=as_json)
+
+
+def _set(*, on: bool, why: str, as_json: bool) -> None:
+    from apps.backend.config import get_settings
+    from localmind.operations.maintenance_mode import MaintenanceMode
+    from localmind.wiring.upkeep import open_catalog
+
+    with open_catalog(get_settings()) as catalog:
+        mode = MaintenanceMode(catalog)
+        mode.turn_on(why) if on else mode.turn_off()
+        _tell(catalog, as_json=as_json)
+
+
+def _tell(catalog: Catalog, *, as_json: bool) -> None:
+    from apps.cli import printing
+    from localmind.operations.maintenance_mode import MaintenanceMode
+
+    notice = MaintenanceMode(catalog).notice()
+    told = {
+        "on": notice is not None,
+        "since": None if notice is None else notice.since.isoformat(),
+        "why": None if notice is None else notice.why,
+        "running_jobs": catalog.jobs.counts().get("running", 0),
+    }
+    printing.print_json(told) if as_json else printing.print_maintenance(told)
