@@ -220,13 +220,18 @@ class Store:
         """Delete what indexes outside the catalog hold of the job's source without a row: of a batch that a kill cut off, or of chunks
         gone. Leaves off where another worker has the job by now: what that one writes has no row yet either.
         """
+        for index, keys in self._keys_outside(job.tenant, _source_of(job)):
+            if self._without_rows(job.tenant, keys):
+                with self.catalog.database.write():  # nobody takes the job until the transaction's end
+                    if not self.catalog.jobs.confirm([job]):
+                        return
+                    index.delete(job.tenant, self._without_rows(job.tenant, keys))
+
+    def _keys_outside(self, tenant: TenantId, source: SourceId) -> Iterator[tuple[Vectors | TextIndex | Graph, Sequence[ChunkKey]]]:
+        """What the indexes that don't commit with the catalog hold of a source, index by index and batch by batch."""
         for index in self._outside():
-            for keys in list(index.keys(job.tenant, source=_source_of(job))):
-                if self._without_rows(job.tenant, keys):
-                    with self.catalog.database.write():  # nobody takes the job until the transaction's end
-                        if not self.catalog.jobs.confirm([job]):
-                            return
-                        index.delete(job.tenant, self._without_rows(job.tenant, keys))
+            for keys in list(index.keys(tenant, source=source)):
+                yield index, keys
 
     def _without_rows(self, tenant: TenantId, keys: Sequence[ChunkKey]) -> list[ChunkId]:
         present = self.catalog.chunks.present(tenant, [key.chunk_id for key in keys])
@@ -239,10 +244,9 @@ class Store:
         with self.catalog.alone(tenant):
             if self.catalog.jobs.is_open(tenant, source):
                 return False
-            for index in self._outside():
-                for keys in list(index.keys(tenant, source=source)):
-                    if orphans := self._without_rows(tenant, keys):
-                        index.delete(tenant, orphans)
+            for index, keys in self._keys_outside(tenant, source):
+                if orphans := self._without_rows(tenant, keys):
+                    index.delete(tenant, orphans)
             known = sorted(self.catalog.chunks.ids_of(tenant, source))
             if self.vectors.count(tenant, source=source) > len(known):  # appended once more, by a worker that was late
                 vectors = self.vectors.get(tenant, known)
