@@ -91,7 +91,9 @@ class World:
         for tenant in ("acme", "bolt"):
             self.add_user("owner", tenant, Role.OWNER)
         self.acme, self.bolt = (self.tenant_of(name) for name in ("acme", "bolt"))
-        self.research, self.sales = (self.hold("acme", word, name) for word, name in (("Quokkaplinth", "Research"), ("Wombateave", "Sales")))
+        self.research, self.sales = (
+            self.hold("acme", word, name) for word, name in (("Quokkaplinth", "Research"), ("Wombateave", "Sales"))
+        )
         self.other = self.hold("bolt", "Numbatgable", None)
         for holding in (self.research, self.sales, self.other):
             self.mind.communities.update(holding.partition)
@@ -350,4 +352,3 @@ def running(folder: Path, model_cache: Path, **changes: Any) -> Iterator[TestCli
 def text_of(kwargs: Mapping[str, Any]) -> str:
     """All that a request says, to tell an echo from a leak."""
     return json.dumps({name: value for name, value in kwargs.items() if name in ("json", "params")}, ensure_ascii=False)
-
