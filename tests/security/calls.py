@@ -1,4 +1,4 @@
-"""How each route is called by somebody to whom what it is asked for does not belong. A test holds this table to the application's routes."""
+"""How each route is called by somebody to whom what it is asked for does not belong. A test holds it to the application's routes."""
 
 from __future__ import annotations
 
