@@ -26,7 +26,7 @@ POLICY = "of_its_tenant"
 USED = "used"
 """A connection that answered before."""
 
-_SAY = f"SELECT set_config('{SETTING}', %s, false)"  # noqa: S608 - a constant
+_SAY = f"SELECT set_config('{SETTING}', %s, false)"
 # In a subquery, which is evaluated once a statement and not once a row.
 _SAID = f"(SELECT coalesce(nullif(current_setting('{SETTING}', true), ''), '{EVERY}'))"
 ENABLE = (

@@ -23,6 +23,10 @@ TITLES = sa.select(conversation.c.title).order_by(conversation.c.title)
 """Names no tenant: what the wall is for."""
 
 
+WITHOUT = {"job"}
+"""Claims go over all tenants' jobs, and took three times as long behind the wall. A job holds ids and a state, no text."""
+
+
 @pytest.fixture
 def database(postgresql_url: str) -> Iterator[Database]:
     """One connection, which all take in turns, so that what the one was told could reach the next."""
@@ -44,7 +48,7 @@ def test_every_table_with_a_tenant_has_its_wall(database: Database) -> None:
         WHERE c.relrowsecurity AND c.relforcerowsecurity AND p.polname = :policy AND p.polcmd = '*' AND p.polpermissive""")
     with database.read() as connection:
         walled = set(connection.execute(catalog, {"policy": row_security.POLICY}).scalars())
-    assert walled == {name for name, table in metadata.tables.items() if "tenant" in table.c}
+    assert walled == {name for name, table in metadata.tables.items() if "tenant" in table.c} - WITHOUT
 
 
 def test_the_tests_do_not_run_as_somebody_whom_no_wall_holds(database: Database) -> None:

@@ -26,7 +26,6 @@ TABLES = (
     "spelling",
     "definition",
     "unsettled",
-    "job",
     "conversation",
     "message",
     "membership",
