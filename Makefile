@@ -19,12 +19,13 @@ test-integration: $(VENV)/.dev
 test-stack: $(VENV)/.dev
 	$(if $(filter testcontainers,$(STACK)),STACK=$(STACK),$(BIN)/python scripts/stack run) $(BIN)/python -m pytest -m stack tests/contract tests/stack $(ARGS)
 
-# In full: make test-security FUZZ_SECONDS=1800 SCHEMA_REQUESTS=10000
+# In full: make test-security FUZZ_SECONDS=1800 SCHEMA_REQUESTS=10000 ISOLATION_SEQUENCES=200
 FUZZ_SECONDS ?= 60
 SCHEMA_REQUESTS ?= 500
+ISOLATION_SEQUENCES ?= 8
 test-security: $(VENV)/.dev audit
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml localmind apps
-	FUZZ_SECONDS=$(FUZZ_SECONDS) SCHEMA_REQUESTS=$(SCHEMA_REQUESTS) $(BIN)/python -m pytest tests/security $(ARGS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) SCHEMA_REQUESTS=$(SCHEMA_REQUESTS) ISOLATION_SEQUENCES=$(ISOLATION_SEQUENCES) $(BIN)/python -m pytest tests/security $(ARGS)
 
 # Says what it could not ask; with REQUIRED=1 that is an error.
 audit: $(VENV)/.dev

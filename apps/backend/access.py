@@ -170,6 +170,8 @@ def _declares(dependency: Dependency, needed: str) -> Dependency:
 
 
 OPEN = Depends(_declares(_open, NOTHING))
+Asker = Annotated[Principal, Depends(principal)]
+"""Who asks, beside what the route needs; says nothing of that."""
 Reader = Annotated[TenantId, Depends(_in_space(Role.VIEWER))]
 Editor = Annotated[TenantId, Depends(_in_space(Role.EDITOR))]
 Admin = Annotated[TenantId, Depends(_in_space(Role.ADMIN))]

@@ -263,7 +263,8 @@ def print_status(told: Mapping[str, Any]) -> None:
     for name in ("sources", "chunks", "vectors", "entities"):
         table.add_row(name, f"{told[name]:,}")
     table.add_row("jobs", ", ".join(f"{count:,} {status}" for status, count in told["jobs"].items() if count) or "none")
-    table.add_row("disk", ", ".join(f"{name} {size / 1e6:,.1f} MB" for name, size in told["disk_bytes"].items()))
+    if told["disk_bytes"]:
+        table.add_row("disk", ", ".join(f"{name} {size / 1e6:,.1f} MB" for name, size in told["disk_bytes"].items()))
     stdout().print(table)
 
 

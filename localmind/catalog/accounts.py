@@ -78,13 +78,13 @@ class AccountTable:
     def ensure_tenant(self, tenant: TenantId, name: str) -> None:
         """It is there; a name that it has already stays."""
         row = {"id": tenant, "name": name, "created_at": self._db.now()}
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(self._db.insert(tenant_table).values(row).on_conflict_do_nothing())
 
     def tenant(self, tenant: TenantId, role: Role) -> Tenant | None:
         """The tenant as somebody of that role sees it."""
         query = sa.select(tenant_table, sa.literal(role.value).label("role")).where(tenant_table.c.id == tenant)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _tenant(row)
 
@@ -93,12 +93,12 @@ class AccountTable:
             return connection.execute(sa.select(tenant_table.c.id).where(tenant_table.c.id == tenant)).first() is not None
 
     def rename_tenant(self, tenant: TenantId, name: str) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.update(tenant_table).where(tenant_table.c.id == tenant).values(name=name))
 
     def place(self, tenant: TenantId, user_id: UserId) -> Place | None:
         query = sa.select(membership).where(membership.c.tenant == tenant, membership.c.user_id == user_id)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else Place(tenant, Role(row.role), row.disabled_at is not None)
 
@@ -107,7 +107,7 @@ class AccountTable:
         row = {"tenant": tenant, "user_id": user_id, "role": role.value, "disabled_at": None, "created_at": self._db.now()}
         insert = self._db.insert(membership).values(row)
         changed = {"role": role.value, "disabled_at": None}
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "user_id"], set_=changed))
 
     def members(self, tenant: TenantId, *, user_ids: Sequence[UserId] | None = None, after: str = "", limit: int = 1000) -> list[Member]:
@@ -117,13 +117,13 @@ class AccountTable:
         query = query.where(membership.c.tenant == tenant, account.c.email > after)
         if user_ids is not None:
             query = query.where(membership.c.user_id.in_(user_ids))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return [_member(row) for row in connection.execute(query.order_by(account.c.email).limit(limit))]
 
     def change_member(self, tenant: TenantId, user_id: UserId, *, role: Role, disabled: bool) -> None:
         disabled_at = sa.func.coalesce(membership.c.disabled_at, self._db.now()) if disabled else None
         where = (membership.c.tenant == tenant) & (membership.c.user_id == user_id)
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.update(membership).where(where).values(role=role.value, disabled_at=disabled_at))
 
     def leave(self, tenant: TenantId, user_id: UserId) -> None:
@@ -140,7 +140,7 @@ class AccountTable:
         query = sa.select(sa.func.count()).where(
             membership.c.tenant == tenant, membership.c.role == Role.OWNER.value, membership.c.disabled_at.is_(None)
         )
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return int(connection.execute(query).scalar_one())
 
     def _one(self, where: sa.ColumnElement[bool]) -> Account | None:

@@ -39,7 +39,7 @@ class ApiKeyTable:
             "created_at": key.created_at.timestamp(),
             "expires_at": None if key.expires_at is None else key.expires_at.timestamp(),
         }
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.insert(api_key).values(row))
 
     def use(self, prefix: str) -> KeyInUse | None:
@@ -55,7 +55,7 @@ class ApiKeyTable:
 
     def touch(self, tenant: TenantId, key_id: ApiKeyId) -> None:
         """It was used now."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             update = sa.update(api_key).where(api_key.c.tenant == tenant, api_key.c.id == key_id)
             connection.execute(update.values(last_used_at=self._db.now()))
 
@@ -64,12 +64,12 @@ class ApiKeyTable:
         query = sa.select(api_key).where(api_key.c.tenant == tenant, api_key.c.id > after)
         if user_id is not None:
             query = query.where(api_key.c.user_id == user_id)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return [_key(row) for row in connection.execute(query.order_by(api_key.c.id).limit(limit))]
 
     def get(self, tenant: TenantId, key_id: ApiKeyId) -> ApiKey | None:
         query = sa.select(api_key).where(api_key.c.tenant == tenant, api_key.c.id == key_id)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _key(row)
 
@@ -78,15 +78,15 @@ class ApiKeyTable:
         ends = self._db.now() + holds_s
         where = (api_key.c.tenant == tenant) & (api_key.c.id == key_id) & api_key.c.replaced_by.is_(None) & self._holds()
         sooner = sa.case((api_key.c.expires_at < ends, api_key.c.expires_at), else_=ends)
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             return bool(connection.execute(sa.update(api_key).where(where).values(replaced_by=by, expires_at=sooner)).rowcount)
 
     def delete(self, tenant: TenantId, key_id: ApiKeyId) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.delete(api_key).where(api_key.c.tenant == tenant, api_key.c.id == key_id))
 
     def delete_of(self, tenant: TenantId, user_id: UserId) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.delete(api_key).where(api_key.c.tenant == tenant, api_key.c.user_id == user_id))
 
     def _holds(self) -> sa.ColumnElement[bool]:

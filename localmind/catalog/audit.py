@@ -150,17 +150,17 @@ class AuditTable:
     def append(self, notes: Sequence[Note]) -> None:
         """All or none, each tenant's in order."""
         by_tenant: dict[TenantId, list[Note]] = defaultdict(list)
-        owners = self._owners({one.space for one in notes if one.tenant is None})
-        for one in notes:
-            by_tenant[one.tenant or owners.get(one.space, one.space)].append(one)
-        with self._db.write() as connection:
+        with self._db.across(), self._db.write() as connection:
+            owners = self._owners({one.space for one in notes if one.tenant is None})
+            for one in notes:
+                by_tenant[one.tenant or owners.get(one.space, one.space)].append(one)
             for tenant in sorted(by_tenant):
                 self._db.hold(f"audit {tenant}")
                 self._append(connection, tenant, by_tenant[tenant])
 
     def trim(self, tenant: TenantId, *, before: float) -> int:
         """Lets go of what is older (seconds since 1970), and says so at the chain's end, with the hash that it goes on from."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             self._db.hold(f"audit {tenant}")
             kept = sa.select(sa.func.min(audit_event.c.seq)).where(audit_event.c.tenant == tenant, audit_event.c.at >= before)
             first_kept = connection.execute(kept).scalar_one()
@@ -177,7 +177,7 @@ class AuditTable:
 
     def forget_person(self, tenant: TenantId, user_id: UserId) -> str | None:
         """From now on nothing says whose events theirs are, nor from where they came. Returns what the chain called them, if it did."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             self._db.hold(f"audit {tenant}")
             mine = (audit_person.c.tenant == tenant) & (audit_person.c.user_id == user_id)
             id_ = connection.execute(sa.select(audit_person.c.id).where(mine)).scalar_one_or_none()
@@ -245,7 +245,7 @@ class AuditTable:
             (before,) = cursors.decode(cursor, int)
             assert isinstance(before, int)
             query = query.where(audit_event.c.seq < max(0, min(before, MOST_SEQ)))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             found = [_entry(row) for row in connection.execute(query)]
         return ListPage(tuple(found[:limit]), cursors.encode(found[limit - 1].seq) if len(found) > limit else None)
 
@@ -283,7 +283,7 @@ class AuditTable:
 
     def _bounds(self, tenant: TenantId) -> tuple[Link, Link]:
         """After which row the chain begins, and its end."""
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(sa.select(audit_chain).where(audit_chain.c.tenant == tenant)).one_or_none()
         if row is None:
             return BEGINNING, BEGINNING
@@ -293,7 +293,7 @@ class AuditTable:
         after = 0
         while True:
             query = sa.select(audit_event).where(audit_event.c.tenant == tenant, audit_event.c.seq > after, audit_event.c.seq <= end.seq)
-            with self._db.read() as connection:
+            with self._db.read(tenant) as connection:
                 found = connection.execute(query.order_by(audit_event.c.seq).limit(BATCH)).mappings().all()
             if not found:
                 return
@@ -303,12 +303,12 @@ class AuditTable:
     def _beyond(self, tenant: TenantId, most: int) -> list[int]:
         end = sa.select(audit_chain.c.seq).where(audit_chain.c.tenant == tenant).scalar_subquery()
         query = sa.select(audit_event.c.seq).where(audit_event.c.tenant == tenant, audit_event.c.seq > sa.func.coalesce(end, 0))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return list(connection.execute(query.order_by(audit_event.c.seq).limit(most)).scalars())
 
     def _secrets(self, tenant: TenantId) -> dict[str, str]:
         query = sa.select(audit_person.c.id, audit_person.c.secret).where(audit_person.c.tenant == tenant)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return {row.id: row.secret for row in connection.execute(query)}
 
     def _end(self, connection: sa.Connection, tenant: TenantId) -> Link:

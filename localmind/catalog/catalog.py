@@ -68,7 +68,7 @@ class Catalog:
 
         So: one source for one content or address, versions that count up, and no blob that goes while a row for it comes.
         """
-        with self.database.write():
+        with self.database.write(tenant):
             self.database.hold(f"tenant {tenant}")
             yield
 

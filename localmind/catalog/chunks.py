@@ -55,7 +55,7 @@ class Chunks:
     def visible(self, tenant: TenantId, ids: Collection[ChunkId]) -> dict[ChunkId, VisibleChunk]:
         """Those of the ids that a search may show: of the current version of a source that is not deleted."""
         found: dict[ChunkId, VisibleChunk] = {}
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(ids):
                 for row in connection.execute(VISIBLE, {"tenant": tenant, "ids": batch}):
                     found[row.id] = VisibleChunk(_chunk(row), row.title, row.uri)
@@ -64,7 +64,7 @@ class Chunks:
     def neighbours(self, tenant: TenantId, ids: Collection[ChunkId]) -> dict[ChunkId, list[VisibleChunk]]:
         """The chunks right before and after each of the ids in its source, in reading order; all of them `visible`."""
         found: dict[ChunkId, list[VisibleChunk]] = defaultdict(list)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(ids):
                 for row in connection.execute(NEIGHBOURS, {"tenant": tenant, "ids": batch}):
                     found[row.of].append(VisibleChunk(_chunk(row), row.title, row.uri))
@@ -80,14 +80,14 @@ class Chunks:
             .order_by(chunk.c.ordinal)
             .limit(limit + 1)
         )
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             rows = connection.execute(query).all()
         items = tuple(_chunk(row) for row in rows[:limit])
         return ListPage(items, cursors.encode(items[-1].ordinal) if len(rows) > limit else None)
 
     def ids_of(self, tenant: TenantId, source_id: SourceId) -> set[ChunkId]:
         """Every chunk of the source, staged ones too."""
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             query = sa.select(chunk.c.id).where(chunk.c.tenant == tenant, chunk.c.source_id == source_id)
             return set(connection.execute(query).scalars())
 
@@ -98,7 +98,7 @@ class Chunks:
             .join(source, source.c.id == chunk.c.source_id)
             .where(chunk.c.tenant == tenant, chunk.c.source_id == source_id, chunk.c.since > source.c.version)
         )
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return list(connection.execute(query).scalars())
 
     def stage(self, tenant: TenantId, rows: Sequence[tuple[Chunk, int]]) -> None:
@@ -120,7 +120,7 @@ class Chunks:
             for item, since in rows
         ]
         if values:
-            with self._db.write() as connection:
+            with self._db.write(tenant) as connection:
                 connection.execute(sa.insert(chunk), values)
 
     def move(self, places: Mapping[ChunkId, Place]) -> None:
@@ -138,18 +138,18 @@ class Chunks:
         query = sa.select(chunk.c.id, chunk.c.ordinal, chunk.c.start, chunk.c.end, chunk.c.page, chunk.c.breaks).where(
             chunk.c.tenant == tenant, chunk.c.source_id == source_id
         )
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return {row.id: Place(row.ordinal, row.start, row.end, row.page, tuple(row.breaks)) for row in connection.execute(query)}
 
     def delete(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             for batch in batched(ids):
                 connection.execute(DELETE, {"tenant": tenant, "ids": batch})
 
     def get(self, tenant: TenantId, ids: Collection[ChunkId]) -> list[tuple[Chunk, str]]:
         """Those that are there, staged ones too, each with its source's title, in no order."""
         found: list[tuple[Chunk, str]] = []
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(ids):
                 query = sa.select(*COLUMNS, source.c.title).join(source, source.c.id == chunk.c.source_id)
                 found += [
@@ -160,7 +160,7 @@ class Chunks:
     def present(self, tenant: TenantId, ids: Collection[ChunkId]) -> set[ChunkId]:
         """Those that are there, staged ones too."""
         found: set[ChunkId] = set()
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(ids):
                 found |= set(connection.execute(sa.select(chunk.c.id).where(chunk.c.tenant == tenant, chunk.c.id.in_(batch))).scalars())
         return found
@@ -169,7 +169,7 @@ class Chunks:
         """The chunks of each source in reading order, staged ones too."""
         found: dict[SourceId, list[ChunkId]] = defaultdict(list)
         query = sa.select(chunk.c.source_id, chunk.c.id).order_by(chunk.c.source_id, chunk.c.ordinal)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for source, id_ in connection.execute(query.where(chunk.c.tenant == tenant, chunk.c.source_id.in_(sources))):
                 found[source].append(id_)
         return dict(found)
@@ -177,7 +177,7 @@ class Chunks:
     def texts(self, tenant: TenantId, ids: Collection[ChunkId]) -> list[str]:
         """The texts of those that are there, in no order."""
         found: list[str] = []
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(ids):
                 found += connection.execute(sa.select(chunk.c.text).where(chunk.c.tenant == tenant, chunk.c.id.in_(batch))).scalars()
         return found
@@ -192,7 +192,7 @@ class Chunks:
                 .order_by(chunk.c.ordinal)
                 .limit(batch)
             )
-            with self._db.read() as connection:
+            with self._db.read(tenant) as connection:
                 rows = connection.execute(query).all()
             if not rows:
                 return
@@ -209,7 +209,7 @@ class Chunks:
                 .order_by(chunk.c.pk)
                 .limit(10_000)
             )
-            with self._db.read() as connection:
+            with self._db.read(tenant) as connection:
                 rows = connection.execute(query).all()
             if not rows:
                 return
@@ -223,7 +223,7 @@ class Chunks:
             .select_from(chunk.join(source, source.c.id == chunk.c.source_id))
             .where(chunk.c.tenant == tenant, chunk.c.since <= source.c.version, source.c.deleted_at.is_(None))
         )
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return int(connection.execute(query).scalar_one())
 
 

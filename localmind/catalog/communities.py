@@ -66,7 +66,7 @@ class CommunityTable:
             mentions, after = cursors.decode(cursor, int, str)
             further = sa.and_(community.c.mentions == mentions, community.c.id > after)
             query = query.where(sa.or_(community.c.mentions < mentions, further))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             rows = connection.execute(query.limit(limit + 1)).all()
         items = tuple(_community(row) for row in rows[:limit])
         return ListPage(items, cursors.encode(items[-1].mentions, items[-1].id) if len(rows) > limit else None)
@@ -81,7 +81,7 @@ class CommunityTable:
     def some(self, tenant: TenantId, ids: Sequence[CommunityId]) -> list[Community]:
         """Those that are there, in the order asked."""
         found: dict[str, Community] = {}
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(ids):
                 query = sa.select(*COLUMNS).where(community.c.tenant == tenant, community.c.id.in_(batch))
                 found |= {row.id: _community(row) for row in connection.execute(query)}
@@ -91,20 +91,20 @@ class CommunityTable:
         """All of them."""
         bytes_ = sa.func.length(community.c.vector).label("bytes")
         query = sa.select(*COLUMNS, community.c.drift, bytes_).where(community.c.tenant == tenant)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return [Kept(_community(row), row.drift, row.bytes > 0) for row in connection.execute(query)]
 
     def vectors(self, tenant: TenantId) -> list[Vectored]:
         """Of those that have one."""
         query = sa.select(community.c.id, community.c.parent_id, community.c.vector).where(community.c.tenant == tenant)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             rows = connection.execute(query.order_by(community.c.id)).all()
         return [Vectored(row.id, row.parent_id, bytes(row.vector)) for row in rows if row.vector]
 
     def vectors_of(self, tenant: TenantId, ids: Sequence[CommunityId]) -> dict[CommunityId, bytes]:
         """Of those of these that have one."""
         found: dict[CommunityId, bytes] = {}
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(ids):
                 query = sa.select(community.c.id, community.c.vector).where(community.c.tenant == tenant, community.c.id.in_(batch))
                 found |= {row.id: bytes(row.vector) for row in connection.execute(query) if row.vector}
@@ -120,7 +120,7 @@ class CommunityTable:
                 .order_by(community_member.c.entity_id)
                 .limit(BATCH)
             )
-            with self._db.read() as connection:
+            with self._db.read(tenant) as connection:
                 rows = connection.execute(query).all()
             if not rows:
                 return
@@ -137,7 +137,7 @@ class CommunityTable:
 
     def _state(self, tenant: TenantId) -> _State:
         query = sa.select(community_state.c.version, community_state.c.moved).where(community_state.c.tenant == tenant)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(query).one_or_none()
         return _State(0, 0) if row is None else _State(*row)
 
@@ -148,7 +148,7 @@ class CommunityTable:
         until = self._db.now() + lease_s
         insert = self._db.insert(community_state).values(tenant=tenant, version=0, moved=0, owner=owner, lease_until=until)
         free = sa.or_(community_state.c.owner.is_(None), community_state.c.owner == owner, community_state.c.lease_until < self._db.now())
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             changed = {"owner": owner, "lease_until": until}
             taken = connection.execute(
                 insert.on_conflict_do_update(index_elements=["tenant"], set_=changed, where=free).returning(community_state.c.tenant)
@@ -157,7 +157,7 @@ class CommunityTable:
 
     def release(self, tenant: TenantId, owner: str) -> None:
         mine = sa.and_(community_state.c.tenant == tenant, community_state.c.owner == owner)
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.update(community_state).where(mine).values(owner=None))
 
     # --- writing
@@ -169,7 +169,7 @@ class CommunityTable:
         now = time.time()
         insert = self._db.insert(community)
         columns = {column.name: insert.excluded[column.name] for column in community.columns if column.name not in ("id", "tenant")}
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             statement = insert.on_conflict_do_update(index_elements=["id"], set_=columns)
             connection.execute(statement, [{**row, "tenant": tenant, "updated_at": now} for row in rows])
 
@@ -180,34 +180,34 @@ class CommunityTable:
         statement = insert.on_conflict_do_update(index_elements=["tenant", "entity_id"], set_=columns)
         for batch in batched(members, BATCH):
             values = [{"tenant": tenant, "entity_id": entity, "community_id": place, "mentions": count} for entity, place, count in batch]
-            with self._db.write() as connection:
+            with self._db.write(tenant) as connection:
                 connection.execute(statement, values)
 
     def forget_members(self, tenant: TenantId, entities: Sequence[EntityId]) -> None:
         for batch in batched(entities):
             gone = sa.delete(community_member).where(community_member.c.tenant == tenant, community_member.c.entity_id.in_(batch))
-            with self._db.write() as connection:
+            with self._db.write(tenant) as connection:
                 connection.execute(gone)
 
     def forget(self, tenant: TenantId, ids: Sequence[CommunityId]) -> None:
         for batch in batched(ids):
-            with self._db.write() as connection:
+            with self._db.write(tenant) as connection:
                 connection.execute(sa.delete(community).where(community.c.tenant == tenant, community.c.id.in_(batch)))
 
     def settle(self, tenant: TenantId, *, moved: int) -> None:
         """All is written: whoever keeps something of it looks again."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             mine = sa.update(community_state).where(community_state.c.tenant == tenant)
             connection.execute(mine.values(version=community_state.c.version + 1, moved=moved))
 
     def forget_vectors(self, tenant: TenantId) -> None:
         """They were another model's: the next look makes them anew."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.update(community).where(community.c.tenant == tenant).values(vector=b""))
 
     def clear(self, tenant: TenantId) -> None:
         """So that the next look finds all anew."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.delete(community_member).where(community_member.c.tenant == tenant))
 
 

@@ -7,10 +7,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -18,8 +18,9 @@ from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from localmind import deadline
-from localmind.catalog import postgresql
+from localmind.catalog import postgresql, row_security
 from localmind.errors import CorruptIndex, DiskFull, InvalidInput, LocalMindError, StoreUnavailable
+from localmind.model import TenantId
 
 BUSY_TIMEOUT_S = 60
 """SQLite: longest wait for another writer."""
@@ -37,11 +38,18 @@ SHARE = sa.text("SELECT pg_advisory_xact_lock_shared(:key)")
 Insert = sqlite_dialect.Insert | postgresql_dialect.Insert
 
 
+class _Transaction(NamedTuple):
+    connection: sa.Connection
+    tenant: TenantId | None
+
+
 class Database:
     """An engine and the transaction of the current context.
 
     `write()` inside `write()` is one transaction, so that the text index and the graph, where they live in the catalog,
     commit with the rows they index.
+    Both are told whose rows they are for, and PostgreSQL shows no others (row_security.py): a statement that forgets its tenant
+    finds nothing of another's. Without one they are for whom the transaction around them is for, or for all tenants.
     """
 
     def __init__(self, url: str, *, pool: int = POOL) -> None:
@@ -51,33 +59,33 @@ class Database:
         self.engine = _create_sqlite(self.url) if self.is_sqlite else postgresql.create_engine(self.url, pool=pool)
         # A read needs no transaction: that spares PostgreSQL two of three round trips.
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._current: ContextVar[sa.Connection | None] = ContextVar("transaction", default=None)
+        self._current: ContextVar[_Transaction | None] = ContextVar("transaction", default=None)
         # SQLite has one writer: queueing here is fair and free, its own busy wait sleeps and starves.
         self._writer = threading.Lock()
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self, tenant: TenantId | None = None) -> Iterator[sa.Connection]:
         """Each statement sees what is committed; inside write() also what that transaction wrote. Raises TimedOut."""
-        current = self._current.get()
+        current = self._joined(tenant)
         if current is not None:
             yield current
             return
         deadline.check()
-        with self._translated(), self._reader.connect() as connection:
+        with self._translated(), self._connected(self._reader, tenant) as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, tenant: TenantId | None = None) -> Iterator[sa.Connection]:
         """Commits at the end, rolls back on an exception. Durable on return. Raises TimedOut, before it begins."""
-        current = self._current.get()
+        current = self._joined(tenant)
         if current is not None:
             yield current
             return
         deadline.check()
-        with self._translated(), self._alone(), self.engine.connect() as connection:
+        with self._translated(), self._alone(), self._connected(self.engine, tenant) as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-            token = self._current.set(connection)
+            token = self._current.set(_Transaction(connection, tenant))
             try:
                 yield connection
                 connection.commit()
@@ -86,6 +94,35 @@ class Database:
                 raise
             finally:
                 self._current.reset(token)
+
+    @contextmanager
+    def across(self) -> Iterator[None]:
+        """What the block asks is for all tenants, also inside a transaction for one: a quota goes over a tenant's spaces, and its audit
+        chain stands beside them.
+        """
+        current = self._current.get()
+        if self.is_sqlite or current is None or current.tenant is None:
+            yield
+            return
+        row_security.say(current.connection, None)
+        token = self._current.set(_Transaction(current.connection, None))
+        try:
+            yield
+        finally:
+            self._current.reset(token)
+        row_security.say(current.connection, current.tenant)  # not after an exception, which ends the transaction
+
+    def _joined(self, tenant: TenantId | None) -> sa.Connection | None:
+        """The transaction around, if there is one."""
+        current = self._current.get()
+        if current is None:
+            return None
+        if current.tenant is not None and tenant not in (None, current.tenant):
+            raise RuntimeError("a transaction for one tenant was asked for another's rows")
+        return current.connection
+
+    def _connected(self, engine: sa.Engine, tenant: TenantId | None) -> AbstractContextManager[sa.Connection]:
+        return engine.connect() if self.is_sqlite else row_security.connect(engine, tenant)
 
     def hold(self, name: str) -> None:
         """Inside write(): nobody else holds that name until the transaction's end, and what they committed before is seen.
@@ -99,12 +136,12 @@ class Database:
         self._lock(SHARE, name)
 
     def _lock(self, statement: sa.TextClause, name: str) -> None:
-        connection = self._current.get()
-        if connection is None:
+        current = self._current.get()
+        if current is None:
             raise RuntimeError("hold() and share() stand inside write()")
         if not self.is_sqlite:
             key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-            connection.execute(statement, {"key": key})
+            current.connection.execute(statement, {"key": key})
 
     def insert(self, table: sa.Table) -> Insert:
         """An INSERT that can be told what to do on a conflict."""

@@ -23,7 +23,7 @@ class ExtractionTable:
     def kept(self, tenant: TenantId, extractor: str, hashes: Sequence[str]) -> dict[str, Any]:
         """Results by text hash."""
         found: dict[str, Any] = {}
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(hashes):
                 query = sa.select(extraction.c.text_hash, extraction.c.result).where(
                     extraction.c.tenant == tenant, extraction.c.extractor == extractor, extraction.c.text_hash.in_(batch)
@@ -32,19 +32,19 @@ class ExtractionTable:
         return found
 
     def has_any(self, tenant: TenantId) -> bool:
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return connection.execute(sa.select(extraction.c.text_hash).where(extraction.c.tenant == tenant).limit(1)).first() is not None
 
     def keep(self, tenant: TenantId, extractor: str, results: Mapping[str, Any]) -> None:
         rows = [{"tenant": tenant, "text_hash": key, "extractor": extractor, "result": value} for key, value in results.items()]
         if not rows:
             return
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             # Two workers may have asked about one text: the first answer stays.
             connection.execute(self._db.insert(extraction).on_conflict_do_nothing(), rows)
 
     def forget(self, tenant: TenantId, hashes: Sequence[str]) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             for batch in batched(hashes):
                 connection.execute(sa.delete(extraction).where(extraction.c.tenant == tenant, extraction.c.text_hash.in_(batch)))
 
@@ -56,7 +56,7 @@ class ExtractionTable:
         is_open = sa.exists().where(job.c.tenant == source.c.tenant, job.c.source_id == source.c.id, job.c.status.in_(OPEN_JOB))
         query = query.where(source.c.tenant == tenant, source.c.deleted_at.is_(None), revision.c.missing > 0, ~is_open)
         query = query.order_by(source.c.id).limit(limit)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return [(SourceId(row.id), int(row.version)) for row in connection.execute(query)]
 
     def due(self) -> dict[TenantId, list[tuple[SourceId, int]]]:

@@ -39,7 +39,7 @@ class InvitationTable:
             "created_at": now,
             "expires_at": now + lasts_s,
         }
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.delete(invitation).where(invitation.c.tenant == tenant, invitation.c.email == email))
             return _invitation(connection.execute(sa.insert(invitation).values(row).returning(invitation)).one())
 
@@ -53,12 +53,12 @@ class InvitationTable:
     def all(self, tenant: TenantId) -> list[Invitation]:
         """Those that hold, the oldest first."""
         query = sa.select(invitation).where(invitation.c.tenant == tenant, invitation.c.expires_at > self._db.now())
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return [_invitation(row) for row in connection.execute(query.order_by(invitation.c.id))]
 
     def take(self, tenant: TenantId, id_: InvitationId) -> bool:
         """It is used up, or taken back. False where somebody was faster."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             return bool(connection.execute(sa.delete(invitation).where(invitation.c.tenant == tenant, invitation.c.id == id_)).rowcount)
 
 

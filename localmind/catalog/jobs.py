@@ -75,13 +75,13 @@ class JobTable:
             }
             for id_, (kind, source_id, version, priority) in zip(ids, rows, strict=True)
         ]
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.insert(job), values)
         return [JobId(id_) for id_ in ids]
 
     def get(self, tenant: TenantId, job_id: JobId) -> Job:
         """Raises NotFound."""
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(sa.select(job).where(job.c.id == job_id, job.c.tenant == tenant)).one_or_none()
         if row is None:
             raise NotFound(f"There is no job {job_id!r}.", hint="GET /api/v1/jobs lists them.")
@@ -98,7 +98,7 @@ class JobTable:
             query = query.where(job.c.source_id == source_id)
         if cursor:
             query = query.where(job.c.id < cursors.decode(cursor, str)[0])
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             rows = connection.execute(query).all()
         items = tuple(to_job(row) for row in rows[:limit])
         return ListPage(items, cursors.encode(items[-1].id) if len(rows) > limit else None)
@@ -229,7 +229,7 @@ class JobTable:
 
     def requeue(self, tenant: TenantId, job_id: JobId) -> bool:
         """A person wants a job that failed or was cancelled tried again: as new. False where it is neither (any more)."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             done = connection.execute(
                 sa.update(job)
                 .where(job.c.id == job_id, job.c.tenant == tenant, job.c.status.in_((JobStatus.FAILED, JobStatus.CANCELLED)))
@@ -253,7 +253,7 @@ class JobTable:
         which += [job.c.id == job_id] if job_id is not None else []
         ended = sa.case((sa.and_(job.c.status == JobStatus.QUEUED, job.c.stage.is_(None)), JobStatus.CANCELLED.value), else_=job.c.status)
         changes = {"status": ended, "cancel": True, "run_after": 0, "updated_at": time.time()}
-        with self._db.write() as connection:  # one statement: between two, a job could go from the one state to the other
+        with self._db.write(tenant) as connection:  # one statement: between two, a job could go from the one state to the other
             connection.execute(sa.update(job).where(*which, state.in_(OPEN)).values(changes))
 
     def cancelled(self, ids: Sequence[JobId]) -> set[JobId]:
@@ -264,7 +264,7 @@ class JobTable:
     def open_among(self, tenant: TenantId, sources: Sequence[SourceId]) -> set[SourceId]:
         """Those of the sources that a job still works on or will."""
         found: set[SourceId] = set()
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(sources):
                 which = (job.c.tenant == tenant, job.c.source_id.in_(batch), state.in_(OPEN))
                 found |= set(connection.execute(sa.select(job.c.source_id).where(*which)).scalars())
@@ -278,14 +278,14 @@ class JobTable:
     def is_open(self, tenant: TenantId, source: SourceId) -> bool:
         """Whether a job still works on the source or will."""
         which = (job.c.tenant == tenant, job.c.source_id == source, state.in_(OPEN))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return connection.execute(sa.select(job.c.id).where(*which).limit(1)).first() is not None
 
     def counts(self, tenant: TenantId | None = None) -> dict[str, int]:
         query = sa.select(job.c.status, sa.func.count()).group_by(job.c.status)
         if tenant is not None:
             query = query.where(job.c.tenant == tenant)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             found = {str(status): int(count) for status, count in connection.execute(query)}
         return {status.value: found.get(status.value, 0) for status in JobStatus}
 

@@ -93,7 +93,7 @@ class PersonTable:
     def begin_erasure(self, tenant: TenantId, user_id: UserId, *, documents: bool) -> None:
         row = {"tenant": tenant, "user_id": user_id, "documents": documents, "created_at": self._db.now()}
         insert = self._db.insert(erasure).values(row)
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             again = insert.on_conflict_do_update(index_elements=["tenant", "user_id"], set_={"documents": documents})
             connection.execute(again)
 
@@ -107,11 +107,11 @@ class PersonTable:
         return [Erasure(TenantId(row.tenant), UserId(row.user_id), bool(row.documents), bool(row.is_over)) for row in rows]
 
     def end_erasure(self, tenant: TenantId, user_id: UserId) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.delete(erasure).where(_are(erasure, tenant=tenant, user_id=user_id)))
 
     def forget_invitations(self, tenant: TenantId, user_id: UserId, email: str) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.delete(invitation).where(_are(invitation, tenant=tenant, email=email)))
             sent = sa.update(invitation).where(_are(invitation, tenant=tenant, invited_by=user_id))
             connection.execute(sent.values(invited_by=None))

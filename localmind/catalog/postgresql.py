@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
+from localmind.catalog import row_security
 from localmind.errors import ConfigurationError, DiskFull, InvalidInput, LocalMindError, MissingExtra, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ _FULL = "53100"
 def create_engine(url: sa.URL, *, pool: int) -> sa.Engine:
     """pool: connections that are kept; as many again may be opened under load. Connects to nothing. Raises MissingExtra."""
     try:
-        engine = sa.create_engine(
-            url, pool_size=pool, max_overflow=pool, pool_timeout=POOL_TIMEOUT_S, pool_pre_ping=True, connect_args=_arguments(url)
-        )
+        engine = sa.create_engine(url, pool_size=pool, max_overflow=pool, pool_timeout=POOL_TIMEOUT_S, connect_args=_arguments(url))
     except ModuleNotFoundError as error:
         raise MissingExtra("PostgreSQL needs psycopg.", hint="pip install 'localmind[servers]'") from error
     except exc.ArgumentError as error:
@@ -53,6 +52,7 @@ def create_engine(url: sa.URL, *, pool: int) -> sa.Engine:
     def _connect(_dialect: Any, _record: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Connection[Any]:
         return _connection_class().connect(*args, **options)
 
+    row_security.install(engine)
     return engine
 
 

@@ -36,7 +36,7 @@ class QuotaTable:
 
     def tenant_of(self, partition: TenantId) -> TenantId:
         """The tenant whose space it is; itself where it is a default space."""
-        with self._db.read() as connection:
+        with self._db.across(), self._db.read() as connection:
             owner = connection.execute(sa.select(space.c.tenant).where(space.c.id == partition)).scalar_one_or_none()
         return partition if owner is None else TenantId(owner)
 
@@ -48,7 +48,7 @@ class QuotaTable:
         chunks = sa.select(sa.func.coalesce(sa.func.sum(revision.c.chunks), 0)).where(revision.c.tenant.in_(partitions))
         jobs = sa.select(sa.func.count()).where(job.c.tenant.in_(partitions), job.c.status.in_(OPEN), job.c.kind != "delete")
         query = sa.select(*(each.scalar_subquery() for each in (documents, size, chunks, jobs)))
-        with self._db.read() as connection:
+        with self._db.across(), self._db.read() as connection:
             return Held(*map(int, connection.execute(query).one()))
 
     def hold(self, tenant: TenantId) -> None:
@@ -57,13 +57,13 @@ class QuotaTable:
 
     def of(self, tenant: TenantId) -> dict[str, float]:
         """Its own limits by name."""
-        with self._db.read() as connection:
+        with self._db.across(), self._db.read() as connection:
             rows = connection.execute(sa.select(quota.c.name, quota.c.value).where(quota.c.tenant == tenant))
             return {row.name: float(row.value) for row in rows}
 
     def change(self, tenant: TenantId, values: Mapping[str, float | None]) -> None:
         """Set limits of its own; None: as the settings have it."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.delete(quota).where(quota.c.tenant == tenant, quota.c.name.in_(list(values))))
             rows = [{"tenant": tenant, "name": name, "value": value} for name, value in values.items() if value is not None]
             if rows:

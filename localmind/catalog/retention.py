@@ -44,7 +44,7 @@ class RetentionTable:
         self._db = database
 
     def get(self, tenant: TenantId) -> Kept | None:
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(sa.select(retention).where(retention.c.tenant == tenant)).mappings().one_or_none()
         return None if row is None else _kept(row)
 
@@ -56,7 +56,7 @@ class RetentionTable:
     def put(self, tenant: TenantId, rules: Rules) -> None:
         values = {**asdict(rules), "changed_at": self._db.now()}
         insert = self._db.insert(retention).values(tenant=tenant, **values)
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant"], set_=values))
 
     def old_documents(self, tenant: TenantId, since: str, *, before: float, after: SourceId) -> list[tuple[TenantId, SourceId]]:
@@ -82,7 +82,7 @@ class RetentionTable:
         now = self._db.now()
         stale = source.c.used_at.is_(None) | (source.c.used_at < now - USED_EVERY_S)
         mine = (source.c.tenant == tenant) & source.c.id.in_(sorted(ids)) & stale
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.update(source).where(mine).values(used_at=now))
 
     # --- consents

@@ -60,12 +60,12 @@ class SessionTable:
             "expires_at": now + lasts_s,
             "changed_at": 0.0,
         }
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.insert(session).values(row))
 
     def add_refresh_token(self, tenant: TenantId, session_id: SessionId, token_hash: str) -> None:
         row = {"hash": token_hash, "session_id": session_id, "tenant": tenant, "created_at": self._db.now()}
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.insert(refresh_token).values(row))
 
     def use_refresh_token(self, token_hash: str, *, successor: str) -> Used:
@@ -98,7 +98,7 @@ class SessionTable:
     def outdate(self, tenant: TenantId, user_id: UserId) -> None:
         """The member's access tokens say what is no longer so: the next refresh gives new ones."""
         where = (session.c.tenant == tenant) & (session.c.user_id == user_id) & session.c.revoked_at.is_(None)
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.update(session).where(where).values(generation=session.c.generation + 1, changed_at=self._db.now()))
 
     def changed_within(self, seconds: float) -> dict[SessionId, int]:

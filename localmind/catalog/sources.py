@@ -57,7 +57,7 @@ class SourceTable:
 
     def get(self, tenant: TenantId, source_id: SourceId) -> Source:
         """Raises NotFound, also for one that is being deleted."""
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(LISTED.where(source.c.tenant == tenant, source.c.id == source_id)).one_or_none()
         if row is None:
             raise NotFound(f"There is no source {source_id!r}.", hint="GET /api/v1/sources lists them.")
@@ -78,7 +78,7 @@ class SourceTable:
             wanted = wanted.where(source.c.title.icontains(query, autoescape=True))
         if cursor:
             wanted = wanted.where(source.c.id < cursors.decode(cursor, str)[0])
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             rows = connection.execute(wanted).all()
         items = tuple(_source(row) for row in rows[:limit])
         return ListPage(items, cursors.encode(items[-1].id) if len(rows) > limit else None)
@@ -91,7 +91,7 @@ class SourceTable:
         if tags is not None:
             tagged = sa.select(source_tag.c.source_id).where(source_tag.c.tenant == tenant, source_tag.c.tag.in_(list(tags)))
             alive = alive.where(source.c.id.in_(tagged))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             if source_ids is None:
                 return frozenset(connection.execute(alive).scalars())
             found: set[SourceId] = set()
@@ -103,7 +103,7 @@ class SourceTable:
         """A version's content; None: the visible one, or the latest where none is visible yet. Raises NotFound."""
         wanted = REVISION.where(source.c.tenant == tenant, source.c.id == source_id)
         wanted = wanted.where(revision.c.version == (SHOWN if version is None else version))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             row = connection.execute(wanted).one_or_none()
         if row is None:
             raise NotFound(f"There is no source {source_id!r}.", hint="GET /api/v1/sources lists them.")
@@ -119,7 +119,7 @@ class SourceTable:
         """The latest revision of each source that has one of the uris or whose latest content is one of the hashes."""
         current = REVISION.where(source.c.tenant == tenant, revision.c.version == source.c.latest, source.c.deleted_at.is_(None))
         found: list[Revision] = []
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for batch in batched(uris):
                 found += [_revision(row) for row in connection.execute(current.where(source.c.uri.in_(batch)))]
             for batch in batched(hashes):
@@ -128,7 +128,7 @@ class SourceTable:
         return found
 
     def children(self, tenant: TenantId, parent: SourceId) -> list[SourceId]:
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return list(connection.execute(sa.select(source.c.id).where(source.c.tenant == tenant, source.c.parent_id == parent)).scalars())
 
     def visible(self, tenant: TenantId | None = None) -> list[Revision]:
@@ -136,17 +136,17 @@ class SourceTable:
         wanted = REVISION.where(revision.c.version == source.c.version, source.c.deleted_at.is_(None)).order_by(source.c.pk)
         if tenant is not None:
             wanted = wanted.where(source.c.tenant == tenant)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return [_revision(row) for row in connection.execute(wanted)]
 
     def ids(self, tenant: TenantId) -> set[SourceId]:
         """Every source, those being deleted too."""
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return set(connection.execute(sa.select(source.c.id).where(source.c.tenant == tenant)).scalars())
 
     def hidden(self, tenant: TenantId) -> set[SourceId]:
         """Sources that are being deleted."""
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return set(
                 connection.execute(sa.select(source.c.id).where(source.c.tenant == tenant, source.c.deleted_at.is_not(None))).scalars()
             )
@@ -157,13 +157,13 @@ class SourceTable:
 
     def count(self, tenant: TenantId) -> int:
         query = sa.select(sa.func.count()).where(source.c.tenant == tenant, source.c.deleted_at.is_(None))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return int(connection.execute(query).scalar_one())
 
     def blob_keys(self, tenant: TenantId) -> set[BlobKey]:
         """Blobs that a revision needs."""
         found: set[BlobKey] = set()
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for row in connection.execute(sa.select(revision.c.blob_key, revision.c.document_key).where(revision.c.tenant == tenant)):
                 found |= {key for key in row if key is not None}
         return found
@@ -171,7 +171,7 @@ class SourceTable:
     def needed_blobs(self, tenant: TenantId, keys: Collection[BlobKey]) -> set[BlobKey]:
         """Those of the keys that a revision needs."""
         found: set[BlobKey] = set()
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for column in (revision.c.blob_key, revision.c.document_key):
                 used = sa.select(column).where(revision.c.tenant == tenant, column.in_(keys))
                 found |= set(connection.execute(used).scalars())
@@ -204,11 +204,11 @@ class SourceTable:
             )
 
     def update(self, tenant: TenantId, source_id: SourceId, **values: Any) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.update(source).where(source.c.tenant == tenant, source.c.id == source_id).values(**values))
 
     def set_tags(self, tenant: TenantId, source_id: SourceId, tags: Sequence[str]) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(sa.delete(source_tag).where(source_tag.c.tenant == tenant, source_tag.c.source_id == source_id))
             if tags:
                 connection.execute(sa.insert(source_tag), [{"tenant": tenant, "tag": tag, "source_id": source_id} for tag in tags])
@@ -241,7 +241,7 @@ class SourceTable:
 
     def hide(self, tenant: TenantId, ids: Sequence[SourceId]) -> None:
         """Take sources out of everybody's sight at once; their rows go when the delete's job has cleaned up. Frees their uris."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(
                 sa.update(source).where(source.c.tenant == tenant, source.c.id.in_(ids)).values(deleted_at=time.time(), uri=None)
             )
@@ -252,7 +252,7 @@ class SourceTable:
 
     def drop(self, tenant: TenantId, source_id: SourceId) -> set[BlobKey]:
         """Remove the source's rows but its chunks; returns blobs that nothing needs any more."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             orphans = self._drop(tenant, revision.c.source_id == source_id)
             connection.execute(sa.delete(source_tag).where(source_tag.c.tenant == tenant, source_tag.c.source_id == source_id))
             connection.execute(sa.delete(source).where(source.c.tenant == tenant, source.c.id == source_id))
@@ -260,7 +260,7 @@ class SourceTable:
         return orphans
 
     def _drop(self, tenant: TenantId, *which: sa.ColumnElement[bool]) -> set[BlobKey]:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             rows = connection.execute(
                 sa.select(revision.c.blob_key, revision.c.document_key).where(revision.c.tenant == tenant, *which)
             ).all()

@@ -26,14 +26,14 @@ class SpendingTable:
         amounts = {**spent._asdict(), "cost": cost}
         insert = self._db.insert(spending).values(tenant=tenant, day=day, model=model[:128], **amounts)
         added = {name: spending.c[name] + insert.excluded[name] for name in amounts}
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "day", "model"], set_=added))
 
     def since(self, tenant: TenantId, day: str) -> Bill:
         """The bill of that day and all after it."""
         amounts = [sa.func.coalesce(sa.func.sum(spending.c[name]), 0) for name in (*Spent._fields, "cost")]
         query = sa.select(*amounts).where(spending.c.tenant == tenant, spending.c.day >= day)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             *counts, cost = connection.execute(query).one()
         return Bill(Spent(*map(int, counts)), float(cost))
 
@@ -41,6 +41,6 @@ class SpendingTable:
         """The bill of each day that has one, from first to last."""
         amounts = [sa.func.sum(spending.c[name]) for name in (*Spent._fields, "cost")]
         query = sa.select(spending.c.day, *amounts).where(spending.c.tenant == tenant, spending.c.day.between(first, last))
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             rows = connection.execute(query.group_by(spending.c.day)).all()
         return {day: Bill(Spent(*map(int, counts)), float(cost)) for day, *counts, cost in rows}

@@ -32,7 +32,7 @@ class UsageTable:
         """Amounts by kind of each day that has some, from first to last."""
         query = sa.select(usage).where(usage.c.tenant == tenant, usage.c.day.between(first, last))
         found: dict[str, dict[str, int]] = {}
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             for row in connection.execute(query):
                 found.setdefault(row.day, {})[row.kind] = int(row.amount)
         return found

@@ -41,7 +41,7 @@ class Conversations:
         if cursor is not None:
             query = query.where(order < sa.tuple_(*map(sa.literal, cursors.decode(cursor, float, str))))
         query = query.order_by(conversations.c.updated_at.desc(), conversations.c.id.desc()).limit(limit + 1)
-        with self._database.read() as connection:
+        with self._database.read(tenant) as connection:
             rows = connection.execute(query).all()
         more = cursors.encode(rows[limit - 1].updated_at, rows[limit - 1].id) if len(rows) > limit else None
         return ListPage(tuple(_conversation(row, ()) for row in rows[:limit]), more)
@@ -49,7 +49,7 @@ class Conversations:
     def get(self, tenant: TenantId, conversation_id: str) -> Conversation:
         """With its messages, oldest first. Raises NotFound."""
         told = sa.select(messages).where(messages.c.tenant == tenant, messages.c.conversation_id == conversation_id)
-        with self._database.read() as connection:
+        with self._database.read(tenant) as connection:
             row = connection.execute(sa.select(conversations).where(*_is(tenant, conversation_id))).one_or_none()
             if row is None:
                 raise _not_found(conversation_id)
@@ -60,14 +60,14 @@ class Conversations:
         made = Conversation(id=random_id(), title=_checked_title(title), created_at=now, updated_at=now)
         times = {"created_at": now.timestamp(), "updated_at": now.timestamp()}
         row = {"id": made.id, "tenant": tenant, "title": made.title, "user_id": current().user_id, **times}
-        with self._database.write() as connection:
+        with self._database.write(tenant) as connection:
             connection.execute(sa.insert(conversations).values(row))
         return made
 
     def rename(self, tenant: TenantId, conversation_id: str, title: str) -> Conversation:
         """Raises NotFound, InvalidInput. Its place in the list stays."""
         changed = sa.update(conversations).where(*_is(tenant, conversation_id)).values(title=_checked_title(title))
-        with self._database.write() as connection:
+        with self._database.write(tenant) as connection:
             if connection.execute(changed).rowcount == 0:
                 raise _not_found(conversation_id)
         return self.get(tenant, conversation_id)
@@ -75,7 +75,7 @@ class Conversations:
     def delete(self, tenant: TenantId, conversation_id: str) -> None:
         """With its messages. Raises NotFound."""
         told = sa.delete(messages).where(messages.c.tenant == tenant, messages.c.conversation_id == conversation_id)
-        with self._database.write() as connection:
+        with self._database.write(tenant) as connection:
             if connection.execute(sa.delete(conversations).where(*_is(tenant, conversation_id))).rowcount == 0:
                 raise _not_found(conversation_id)
             connection.execute(told)
@@ -84,7 +84,7 @@ class Conversations:
         """Put messages at the end. Raises NotFound, also when the conversation was deleted meanwhile."""
         last = sa.select(sa.func.coalesce(sa.func.max(messages.c.ordinal), -1)).where(messages.c.conversation_id == conversation_id)
         touched = sa.update(conversations).where(*_is(tenant, conversation_id)).values(updated_at=self._clock().timestamp())
-        with self._database.write() as connection:
+        with self._database.write(tenant) as connection:
             if connection.execute(touched).rowcount == 0:  # on PostgreSQL this also locks the row: ordinals can't collide
                 raise _not_found(conversation_id)
             following = connection.execute(last).scalar_one() + 1
@@ -94,7 +94,7 @@ class Conversations:
 
     def record(self, tenant: TenantId, conversation_id: str | None, question: str, added: Sequence[Message]) -> str:
         """append() and, where there is no conversation yet, create() with the question as its title: one transaction. Returns the id."""
-        with self._database.write():
+        with self._database.write(tenant):
             known = conversation_id or self.create(tenant, title_of(question)).id
             self.append(tenant, known, added)
         return known

@@ -58,6 +58,6 @@ class SqlNetwork:
     def hide_all(self, tenant: TenantId) -> None:
         """The catalog has them."""
 
-    def _read(self, sql: str, **values: Any) -> Sequence[Any]:
-        with self._db.read() as connection:
-            return rows(connection, sql, **values)
+    def _read(self, sql: str, *, tenant: TenantId, **values: Any) -> Sequence[Any]:
+        with self._db.read(tenant) as connection:
+            return rows(connection, sql, tenant=tenant, **values)

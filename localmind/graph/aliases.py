@@ -143,7 +143,7 @@ class Aliases:
 
     def note(self, tenant: TenantId, noted: Mapping[ChunkId, Noted], *, doubtful: Iterable[Key] = ()) -> None:
         """Inside write(): in place of what was noted of these chunks. Names that changed, and doubtful ones, are to be looked at."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             pks = self._pks(connection, tenant, list(noted))
             lost = self._forget(connection, list(pks.values()))
             spelled = [
@@ -171,7 +171,7 @@ class Aliases:
 
     def forget(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
         """Inside write(), before the chunks' rows go: what was noted of them. Merges that rest on it are to be looked at."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             lost = self._forget(connection, list(self._pks(connection, tenant, list(ids)).values()))
             self._mark(connection, tenant, dict.fromkeys(lost))
 
@@ -190,7 +190,7 @@ class Aliases:
 
     def mark(self, tenant: TenantId, keys: Mapping[Key, str | None]) -> None:
         """These are to be looked at. A name: what an entity that comes back is called."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             self._mark(connection, tenant, keys)
 
     def _mark(self, connection: sa.Connection, tenant: TenantId, keys: Mapping[Key, str | None]) -> None:
@@ -209,7 +209,7 @@ class Aliases:
     def unsettled(self, tenant: TenantId, *, after: Key = "", limit: int) -> dict[Key, tuple[str | None, int]]:
         """Names to be looked at, in order: what each was called, and its marks."""
         query = sa.select(unsettled).where(unsettled.c.tenant == tenant, unsettled.c.key > after).order_by(unsettled.c.key).limit(limit)
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             return {row.key: (row.name, row.marks) for row in connection.execute(query)}
 
     def settled(self, tenant: TenantId, keys: Mapping[Key, int]) -> None:
@@ -219,7 +219,7 @@ class Aliases:
         gone = sa.delete(unsettled).where(
             unsettled.c.tenant == tenant, unsettled.c.key == sa.bindparam("b_key"), unsettled.c.marks == sa.bindparam("b_marks")
         )
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             connection.execute(gone, [{"b_key": key, "b_marks": marks} for key, marks in sorted(keys.items())])
 
     def tenants(self) -> list[TenantId]:
@@ -239,7 +239,7 @@ class Aliases:
         """
         if not merges:
             return 0
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             self._db.hold(_lock(tenant))
             keys = {each.key for merge in merges for each in (merge.one, merge.other)}
             forest = Forest(self.of(tenant, keys), merges)
@@ -265,7 +265,7 @@ class Aliases:
         """
         if not keys:
             return set()
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             self._db.hold(_lock(tenant))
             edges = {key: edge for key, edge in self.of(tenant, keys).items() if by != MACHINE or edge.is_by_machine}
             if not edges:
@@ -283,7 +283,7 @@ class Aliases:
             return moved
 
     def keep_apart(self, tenant: TenantId, pairs: Iterable[tuple[Key, Key]], *, by: str) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             self._keep_apart(connection, tenant, set(pairs), by)
 
     def _keep_apart(self, connection: sa.Connection, tenant: TenantId, pairs: set[tuple[Key, Key]], by: str) -> None:
@@ -310,15 +310,15 @@ class Aliases:
 
     def clear(self, tenant: TenantId) -> None:
         """All but what people decided and what is merged: before a graph is made anew, which notes the rest again."""
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             for table in (spelling, definition):
                 connection.execute(sa.delete(table).where(table.c.tenant == tenant))
 
     # --- statements
 
-    def _read(self, sql: str, **values: Any) -> Sequence[Any]:
-        with self._db.read() as connection:
-            return rows(connection, sql, **values)
+    def _read(self, sql: str, *, tenant: TenantId, **values: Any) -> Sequence[Any]:
+        with self._db.read(tenant) as connection:
+            return rows(connection, sql, tenant=tenant, **values)
 
 
 def _lock(tenant: TenantId) -> str:

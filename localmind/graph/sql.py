@@ -84,7 +84,7 @@ class SqlGraph:
         """Chunks that the catalog does not have are passed over."""
         if not said:
             return
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             replace(connection, tenant, said, names)
 
     def arrange(self, tenant: TenantId, orders: Mapping[SourceId, Sequence[ChunkId]]) -> None:
@@ -92,7 +92,7 @@ class SqlGraph:
 
     def delete(self, tenant: TenantId, ids: Sequence[ChunkId]) -> None:
         for batch in _batches(ids):
-            with self._db.write() as connection:
+            with self._db.write(tenant) as connection:
                 rows = sql.rows(connection, sql.CHUNK_PKS, tenant=tenant, ids=batch)
                 take_back(connection, [row.pk for row in rows])
 
@@ -102,7 +102,7 @@ class SqlGraph:
                 self.delete(tenant, [key.chunk_id for key in batch])
 
     def clear(self, tenant: TenantId) -> None:
-        with self._db.write() as connection:
+        with self._db.write(tenant) as connection:
             for statement in sql.CLEAR:
                 sql.run(connection, statement, tenant=tenant)
 
@@ -153,7 +153,7 @@ class SqlGraph:
 
     def recount(self, tenant: TenantId, ids: Sequence[EntityId]) -> None:
         for batch in _batches(ids):
-            with self._db.write() as connection:
+            with self._db.write(tenant) as connection:
                 for statement in sql.RECOUNT:
                     sql.run(connection, statement, tenant=tenant, ids=batch)
 
@@ -181,7 +181,7 @@ class SqlGraph:
             sources = _ids(where.source_ids)
             statement = sql.CHUNKS_OF_HUB_IN_SOURCES if by_hub else sql.CHUNKS_OF_ENTITIES_IN_SOURCES
             most = CHUNKS_READ + 1
-            if self._read(sql.COUNT_CHUNKS_OF_SOURCES, sources=sources, most=most)[0][0] < most:
+            if self._read(sql.COUNT_CHUNKS_OF_SOURCES, tenant=tenant, sources=sources, most=most)[0][0] < most:
                 statement, read, looked_up = sql.CHUNKS_IN_SOURCES, list(counted), []
         found = self._read(
             statement,
@@ -196,7 +196,7 @@ class SqlGraph:
         return ranked(ScoredChunk(ChunkId(row.id), row.score) for row in found)
 
     def mentioned_in(self, tenant: TenantId, ids: Sequence[ChunkId]) -> Mentioned:
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             rows = sql.rows(connection, sql.MENTIONED_IN, tenant=tenant, ids=_ids(ids))
             most = sql.rows(connection, sql.MOST_MENTIONS, tenant=tenant)[0].most
         # By place, not by name: a search reads hundreds of them.
@@ -211,7 +211,7 @@ class SqlGraph:
         if where is not None:
             statement, sources = sql.MENTIONING_OF_SOURCES, _ids(where.source_ids)
             most = CHUNKS_READ + 1
-            if self._read(sql.COUNT_CHUNKS_OF_SOURCES, sources=sources, most=most)[0][0] < most:
+            if self._read(sql.COUNT_CHUNKS_OF_SOURCES, tenant=tenant, sources=sources, most=most)[0][0] < most:
                 statement = sql.MENTIONING_IN_SOURCES
         rows = self._read(statement, tenant=tenant, ids=asked, sources=sources, each=each, most=MENTIONS_SIFTED)
         return strongest((Edge(*row) for row in rows), each)
@@ -245,7 +245,7 @@ class SqlGraph:
         return found
 
     def tenants(self) -> list[TenantId]:
-        return [TenantId(row.tenant) for row in self._read(sql.TENANTS)]
+        return [TenantId(row.tenant) for row in self._read(sql.TENANTS, tenant=None)]
 
     # --- relations
 
@@ -263,7 +263,7 @@ class SqlGraph:
 
     def path(self, tenant: TenantId, start: EntityId, end: EntityId, *, max_hops: int = 4) -> Subgraph | None:
         """Also None where EDGES_READ edges were read without a meeting. Of several relations between two the heaviest is given."""
-        with self._db.read() as connection:
+        with self._db.read(tenant) as connection:
             pks = {row.id: row.pk for row in sql.rows(connection, sql.ENTITIES_BY_ID, tenant=tenant, ids=_ids((start, end)))}
             if start not in pks or end not in pks:
                 return None
@@ -293,14 +293,14 @@ class SqlGraph:
 
     def _subgraph(self, tenant: TenantId, pks: Sequence[int]) -> Subgraph:
         found = {row.pk: _entity(row) for row in self._read(sql.ENTITIES_BY_PK, tenant=tenant, pks=list(pks))}
-        relations = self._read(sql.RELATIONS_AMONG, pks=list(found))
+        relations = self._read(sql.RELATIONS_AMONG, tenant=tenant, pks=list(found))
         return Subgraph(tuple(found[pk] for pk in pks if pk in found), tuple(map(_relation, relations)))
 
     # --- statements
 
-    def _read(self, statement: str, **values: Any) -> Sequence[Any]:
-        with self._db.read() as connection:
-            return sql.rows(connection, statement, **values)
+    def _read(self, statement: str, *, tenant: TenantId | None, **values: Any) -> Sequence[Any]:
+        with self._db.read(tenant) as connection:
+            return sql.rows(connection, statement, tenant=tenant, **values)
 
 
 def _ids(ids: Collection[Id]) -> list[Id]:

@@ -120,7 +120,7 @@ class Enrich:
             if self._is_stopping(job):
                 return
             self._batch(run, batch)
-            with catalog.database.write():
+            with catalog.database.write(job.tenant):
                 self._confirm(job)
                 self._note(run)
                 progress = min(run.done / max(run.total, 1), 0.99)
@@ -167,7 +167,7 @@ class Enrich:
         fresh = {key: result.extraction for key, result in answers.items() if result.problem is None}
         run.extracted += len(fresh)
         assert run.job.source_id is not None
-        with catalog.database.write():
+        with catalog.database.write(tenant):
             if catalog.sources.ids_with(tenant, [run.job.source_id]):  # of a document that was deleted meanwhile nothing is kept
                 catalog.extractions.keep(tenant, self._extractor.version, {key: asdict(value) for key, value in fresh.items()})
             self._pay(run, asked.spent, len(fresh))
@@ -211,7 +211,7 @@ class Enrich:
             return
         assert job.source_id is not None
         count = self._store.graph.entities_of(job.tenant, [job.source_id]).get(job.source_id, 0)
-        with catalog.database.write():
+        with catalog.database.write(job.tenant):
             catalog.sources.update_revision([{"source_id": job.source_id, "version": job.version, "entities": count}])
             catalog.jobs.finish([job], JobStatus.SUCCEEDED, error=error)
 

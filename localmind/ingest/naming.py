@@ -51,7 +51,7 @@ class Naming:
             return
         look = self.look(tenant, said)
         self.before(tenant, said, look, called=called)
-        with self._db.write():
+        with self._db.write(tenant):
             self.within(tenant, said, look, called=called)
 
     def look(self, tenant: TenantId, said: Sequence[ChunkExtraction]) -> Look:

@@ -151,7 +151,7 @@ class Prepare:
                 f"{revision.filename or revision.title!r} holds no conversation with a turn in it.",
                 hint="Export your data again and put in that file.",
             )
-        with self._catalog.database.write():
+        with self._catalog.database.write(job.tenant):
             if not self._catalog.jobs.confirm([job]):
                 return
             self._catalog.sources.update(job.tenant, revision.source_id, kind="archive")

@@ -111,7 +111,7 @@ class Maintenance:
     def _mend(self, name: str, tenant: TenantId, orphans: list[ChunkId], lacking: list[ChunkId]) -> None:
         """What is left of chunks that lost something goes from the graph first: a batch written anew is not taken back by the next."""
         index = self._indexes()[name]
-        with self._store.transaction_of(index):
+        with self._store.transaction_of(tenant, index):
             index.delete(tenant, [*orphans, *lacking] if name == "graph" else orphans)
         for batch in self._chunks(tenant, lacking):
             self._fill(name, tenant, batch)
@@ -144,7 +144,7 @@ class Maintenance:
     def _recount(self, tenant: TenantId, entities: list[EntityId]) -> None:
         """The relations of such an entity may be miscounted too. They go with its last mention, and come anew with the first."""
         graph = self._store.graph
-        with self._store.transaction_of(graph):
+        with self._store.transaction_of(tenant, graph):
             graph.recount(tenant, entities)
         speakers = {chunk for entity in entities for chunk in graph.mentions(tenant, entity, limit=EVERY_MENTION)}
         self._mend("graph", tenant, [], sorted(self._catalog.chunks.present(tenant, speakers)))
@@ -230,7 +230,7 @@ class Maintenance:
             self._store.vectors.drop(tenant)
             return
         index = self._store.text if name == "text" else self._store.graph
-        with self._store.transaction_of(index):
+        with self._store.transaction_of(tenant, index):
             index.clear(tenant)
             if index is self._store.graph:
                 self._store.naming.aliases.clear(tenant)
@@ -266,7 +266,7 @@ class Maintenance:
             vectors = self._embedder.embed_documents([embedding_text(title, chunk.heading, chunk.text) for chunk, title in batch])
             self._store.vectors.write(tenant, [ChunkKey(chunk.id, chunk.source_id) for chunk, _ in batch], vectors)
         elif name == "text":
-            with self._store.transaction_of(self._store.text):
+            with self._store.transaction_of(tenant, self._store.text):
                 self._store.text.write(tenant, [TitledChunk(title, chunk) for chunk, title in batch])
         else:
             found = zip(batch, self._extractions.of(tenant, batch), strict=True)

@@ -296,7 +296,7 @@ class Resolution:
 
     def _tell(self, tenant: TenantId, ids: list[ChunkId], called: Mapping[Key, str], busy: Collection[str]) -> int:
         """Write these chunks anew; returns how many were left, since an LLM's answers for them may be on their way."""
-        with self._store.transaction_of(self._graph):  # what is read is what is written
+        with self._store.transaction_of(tenant, self._graph):  # what is read is what is written
             said = self._extractions.said(tenant, ids)
             ready = [each for each in said if each.source_id not in busy]
             self._store.naming.write(tenant, ready, called=called)

@@ -112,7 +112,8 @@ class Store:
             looks[tenant] = self.naming.look(tenant, _said(batch))
             self._write_outside(tenant, batch, vectors[places] if len(places) < len(items) else vectors, looks[tenant], again=again)
         entities = None if self.graph.in_catalog else self._arrange(finished)
-        with self.catalog.database.write():
+        tenants = {job.tenant for job in jobs}
+        with self.catalog.database.write(tenants.pop() if len(tenants) == 1 else None):
             self._confirm(jobs)
             for tenant, places in by_tenant.items():
                 batch = [items[at] for at in places]
@@ -254,9 +255,9 @@ class Store:
                 self.vectors.append(tenant, [ChunkKey(key, source) for key in vectors], np.stack(list(vectors.values())))
             return True
 
-    def transaction_of(self, index: Vectors | TextIndex | Graph) -> AbstractContextManager[object]:
+    def transaction_of(self, tenant: TenantId, index: Vectors | TextIndex | Graph) -> AbstractContextManager[object]:
         """What a write to the index alone stands in."""
-        return nullcontext() if index in self._outside() else self.catalog.database.write()
+        return nullcontext() if index in self._outside() else self.catalog.database.write(tenant)
 
     def _outside(self) -> list[Vectors | TextIndex | Graph]:
         """The indexes that don't commit with the catalog."""
@@ -293,7 +294,7 @@ class Store:
     def drop_chunks(self, tenant: TenantId, ids: Collection[ChunkId]) -> None:
         """Out of the catalog and what commits with it, in batches."""
         for batch in batched(ids, CHUNKS_A_TRANSACTION):
-            with self.catalog.database.write():
+            with self.catalog.database.write(tenant):
                 self._drop_rows(tenant, batch)
             time.sleep(0)  # let a waiting writer in
 
@@ -302,7 +303,7 @@ class Store:
         if not ids:
             return
         ids = list(ids)
-        with self.catalog.database.write():
+        with self.catalog.database.write(tenant):
             self.naming.aliases.forget(tenant, ids)
             for index in (self.text, self.graph):
                 if index.in_catalog:

@@ -218,9 +218,9 @@ def _copy_chunks(tenant: TenantId, ids: list[ChunkId], source: Store, target: St
     keys = [ChunkKey(chunk.id, chunk.source_id) for chunk, _ in rows if chunk.id in vectors]
     if keys:
         target.vectors.write(tenant, keys, np.stack([vectors[key.chunk_id] for key in keys]))
-    with target.transaction_of(target.text):
+    with target.transaction_of(tenant, target.text):
         target.text.write(tenant, [TitledChunk(title, chunk) for chunk, title in rows])
-    with target.transaction_of(target.graph):
+    with target.transaction_of(tenant, target.graph):
         target.graph.write(tenant, source.graph.said(tenant, ids))
 
 

@@ -58,12 +58,15 @@ def _tried(name: str, look: Callable[[], str], engine: Engine | None) -> Check:
 
 
 def _look_at_postgresql(mind: LocalMind) -> str:
+    from localmind.catalog import row_security
     from localmind.catalog.migrate import HEAD, revision
 
     found = revision(mind.catalog.database)
     with mind.catalog.database.read() as connection:
         version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        is_held = row_security.holds(connection)
     schema = (
         "nothing stored yet" if found is None else f"schema {found}" + ("" if found == HEAD else f", the next start brings it to {HEAD}")
     )
-    return f"version {version}, {schema}"
+    wall = "" if is_held else "; its role is a superuser's, or bypasses row-level security: use another as a second wall between tenants"
+    return f"version {version}, {schema}{wall}"

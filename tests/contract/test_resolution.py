@@ -467,7 +467,7 @@ def test_a_name_that_stands_where_it_does_not_belong_is_found_and_mended(desk: D
     desk.put("b", "Big One; Ada")
     desk.merge("Big One", "Aurora Pump")
     said = desk.resolution._extractions.said(desk.tenant, [ChunkId(f"{desk.tenant}-b-0")])
-    with desk.store.transaction_of(desk.graph):
+    with desk.store.transaction_of(desk.tenant, desk.graph):
         desk.graph.write(desk.tenant, said)  # as if by somebody who does not know the merges
     wrong = entity_id(desk.tenant, entity_key("Big One"))
     assert [finding.id for finding in desk.findings()] == [wrong]  # type: ignore[attr-defined]

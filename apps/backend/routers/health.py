@@ -12,7 +12,7 @@ from apps.backend.schemas.common import problems
 from apps.backend.schemas.operations import Alive, HealthOut, Ready
 from apps.backend.service import Service, State
 from localmind.errors import Unavailable
-from localmind.model import PERSONAL, JobStatus
+from localmind.model import JobStatus
 from localmind.operations import metrics, shared_metrics
 
 router = APIRouter(tags=["health"], dependencies=[OPEN])
@@ -66,6 +66,6 @@ def _refresh(service: Service) -> None:
     metrics.neo4j_is_healthy.set("healthy" in (services.get("neo4j"), services.get("graph")))
     metrics.milvus_is_healthy.set("healthy" in (services.get("milvus"), services.get("vectors")))
     if service.state is State.READY:
-        counted = service.mind.catalog.jobs.counts(PERSONAL)
+        counted = service.mind.catalog.jobs.counts()
         for status in JobStatus:
             metrics.jobs.labels(status.value).set(counted.get(status.value, 0))

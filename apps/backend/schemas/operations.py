@@ -98,7 +98,7 @@ class StatsOut(Reply):
     vectors: int
     entities: int
     jobs: dict[str, int] = Field(description="By status.")
-    disk_bytes: dict[str, int] = Field(description="By store; 0 where the store is elsewhere.")
+    disk_bytes: dict[str, int] = Field(description="By store; 0 where the store is elsewhere. Of all tenants: empty but for operators.")
 
 
 class DayOut(Reply):

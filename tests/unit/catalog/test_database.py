@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from localmind.catalog.database import WAL_PAGES, Database, sqlite_url
+from localmind.model import TenantId
 
 
 @pytest.fixture
@@ -57,3 +58,14 @@ def test_a_reader_in_the_way_is_not_waited_for(database: Database, path: Path) -
         assert len(rows.fetchall()) == 9
     assert database.fold()
     assert log_bytes(path) == 0
+
+
+def test_a_transaction_for_one_tenant_is_not_joined_for_another(database: Database) -> None:
+    ann, bob = TenantId("ann"), TenantId("bob")
+    with database.write(ann), database.write(ann), database.read(ann), database.read():
+        with pytest.raises(RuntimeError), database.read(bob):
+            pass
+        with pytest.raises(RuntimeError), database.write(bob):
+            pass
+    with database.write(), database.write(ann), database.read(bob):
+        pass
