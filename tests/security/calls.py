@@ -63,6 +63,11 @@ def _user(**kwargs: Any) -> Asks:
     return lambda held, who: [theirs(f"{V1}/users/{held.user}", **kwargs)]
 
 
+def _tenant(suffix: str = "", **kwargs: Any) -> Asks:
+    """Of the other tenant; a colleague from another space asks of their own, where their role decides."""
+    return lambda held, who: [theirs(f"{V1}/tenants/{held.tenant}{suffix}", **kwargs)]
+
+
 def _space(suffix: str = "", **kwargs: Any) -> Asks:
     return lambda held, who: [theirs(f"{V1}/spaces/{held.partition}{suffix}", **kwargs)]
 
@@ -196,6 +201,13 @@ TABLE: dict[str, Asks] = {
     # accounts
     "POST /api/v1/auth/login": _log_in(f"{V1}/auth/login"),
     "POST /api/v1/auth/cookie": _log_in(f"{V1}/auth/cookie"),
+    "GET /api/v1/auth/oidc/login": lambda held, who: [general(f"{V1}/auth/oidc/login", params={"tenant": held.tenant})],
+    "GET /api/v1/auth/oidc/callback": _same(general(f"{V1}/auth/oidc/callback", params={"state": "made-up", "code": "made-up"})),
+    "POST /api/v1/auth/google": lambda held, who: [
+        theirs(f"{V1}/auth/google", json={"id_token": "made-up", "tenant": tenant}) for tenant in (None, held.tenant)
+    ],
+    "GET /api/v1/auth/consent": _same(general(f"{V1}/auth/consent")),
+    "POST /api/v1/auth/accept-consent": _same(general(f"{V1}/auth/accept-consent", json={"version": "5f16c8a3e0b1d2f4"})),
     "POST /api/v1/auth/refresh": _same(theirs(f"{V1}/auth/refresh", json={"refresh_token": "lmr_made-up"})),
     "POST /api/v1/auth/accept-invitation": lambda held, who: [
         theirs(f"{V1}/auth/accept-invitation", json={"token": token, "password": PASSWORD}) for token in ("lmi_made-up", held.invitation)
@@ -207,7 +219,14 @@ TABLE: dict[str, Asks] = {
     "POST /api/v1/auth/logout": _same(general(f"{V1}/auth/logout")),
     "POST /api/v1/auth/logout-everywhere": _same(general(f"{V1}/auth/logout-everywhere")),
     "GET /api/v1/tenants": _same(general(f"{V1}/tenants")),
-    "PATCH /api/v1/tenants/{tenant_id}": lambda held, who: [theirs(f"{V1}/tenants/{held.tenant}", json={"name": "Taken"})],
+    "PATCH /api/v1/tenants/{tenant_id}": _tenant(json={"name": "Taken"}),
+    "GET /api/v1/tenants/{tenant_id}/login-rule": _tenant("/login-rule"),
+    "PUT /api/v1/tenants/{tenant_id}/login-rule": _tenant("/login-rule", json={"link_by_email": True, "join_domains": []}),
+    "GET /api/v1/tenants/{tenant_id}/limits": _tenant("/limits"),
+    "PATCH /api/v1/tenants/{tenant_id}/limits": lambda held, who: [theirs(f"{V1}/tenants/{held.tenant}/limits", json={"documents": 1})],
+    "GET /api/v1/tenants/{tenant_id}/retention": _tenant("/retention"),
+    "PUT /api/v1/tenants/{tenant_id}/retention": _tenant("/retention", json={"documents_days": 1}),
+    "GET /api/v1/audit": _list(f"{V1}/audit", user_id="{held.user}", event="document_ingested"),
     "GET /api/v1/users": _list(f"{V1}/users"),
     "POST /api/v1/users": _same(general(f"{V1}/users", json={"email": "friend@nowhere.example", "role": "viewer"})),
     "GET /api/v1/users/invitations": _same(general(f"{V1}/users/invitations")),
@@ -215,6 +234,7 @@ TABLE: dict[str, Asks] = {
     "GET /api/v1/users/{user_id}": _user(),
     "PATCH /api/v1/users/{user_id}": _user(json={"role": "admin"}),
     "DELETE /api/v1/users/{user_id}": _user(),
+    "POST /api/v1/users/{user_id}/export": lambda held, who: [theirs(f"{V1}/users/{held.user}/export")],
     "GET /api/v1/spaces": _same(general(f"{V1}/spaces")),
     "POST /api/v1/spaces": _same(general(f"{V1}/spaces", json={"name": "Mine", "restricted": True})),
     "GET /api/v1/spaces/{space_id}": _space(),

@@ -39,7 +39,9 @@ The {word} Harbour Authority ({short}HA) opens the harbour in May with the Tidew
 QUESTION = "When does the harbour open, and how many cranes does it have?"
 """Finds the secret document without naming its word."""
 
-VOLATILE = frozenset({"last_used_at", "last_login_at", "lease_until", "owner"})
+VOLATILE = frozenset({"last_used_at", "last_login_at", "lease_until", "owner", "used_at"})
+JOURNALS = frozenset({"session", "refresh_token", "api_key", "community_state", "usage", "audit_event", "audit_chain", "audit_person"})
+"""What tells of the asking itself: a refused login is an event of the tenant that it was meant for."""
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,7 @@ class World:
             rows = {
                 name: connection.execute(sa.select(table).where(table.c.tenant == partition)).all()
                 for name, table in metadata.tables.items()
-                if "tenant" in table.c and name not in ("session", "refresh_token", "api_key", "community_state")
+                if "tenant" in table.c and name not in JOURNALS
             }
             ours = sa.select(chunk.c.pk).where(chunk.c.tenant == partition)
             for table in (mention, evidence):
@@ -341,6 +343,8 @@ def running(folder: Path, model_cache: Path, **changes: Any) -> Iterator[TestCli
         secret_key=SECRET_KEY,
         password_memory_kib=8,
         password_rounds=1,
+        rate_limits="off",
+        google_client_id="walk.apps.googleusercontent.com",
         **changes,
     )
     app = create_app(settings)

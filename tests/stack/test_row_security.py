@@ -10,6 +10,9 @@ import sqlalchemy as sa
 
 from localmind.catalog import row_security
 from localmind.catalog.account_tables import ACCOUNT_TABLES
+from localmind.catalog.account_tables import space as SPACE
+from localmind.catalog.audit import Event
+from localmind.catalog.catalog import Catalog
 from localmind.catalog.database import Database
 from localmind.catalog.tables import conversation, metadata
 from localmind.chat.conversations import Conversations
@@ -80,6 +83,32 @@ def test_nobody_writes_into_another_tenant(database: Database) -> None:
     with pytest.raises(sa.exc.ProgrammingError, match="row-level security"), database.write(ANN) as connection:
         connection.execute(sa.update(conversation).values(tenant=BOB))
     assert seen(database, None) == ["Of ann", "Of bob"]
+
+
+def test_across_a_transaction_for_one_tenant_goes_over_all_and_back(database: Database) -> None:
+    with database.write(ANN) as connection:
+        with database.across():
+            assert list(connection.execute(TITLES).scalars()) == ["Of ann", "Of bob"]
+            assert seen(database, BOB) == ["Of ann", "Of bob"], "joins the transaction"
+        assert list(connection.execute(TITLES).scalars()) == ["Of ann"]
+    assert seen(database, BOB) == ["Of bob"]
+
+
+def test_a_transaction_for_a_space_sees_the_quota_of_its_tenant_and_writes_its_audit(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    catalog = Catalog(database)
+    row = {"id": "research", "tenant": ANN, "name": "Research", "restricted": False, "created_at": 0.0}
+    space = TenantId("research")
+    with database.write(ANN) as connection:
+        connection.execute(sa.insert(SPACE).values(row))
+    catalog.quotas.change(ANN, {"documents": 3})
+    with catalog.alone(space):
+        assert catalog.quotas.tenant_of(space) == ANN
+        assert catalog.quotas.of(ANN) == {"documents": 3}
+        catalog.audit.record(Event.DOCUMENT_INGESTED, space, sources=["s1"])
+    assert [entry.event for entry in catalog.audit.page(ANN).items] == [Event.DOCUMENT_INGESTED]
+    assert catalog.audit.verify(ANN).flaws == ()
+    database.close()
 
 
 def test_what_a_connection_was_told_ends_with_its_use(database: Database) -> None:
