@@ -93,11 +93,12 @@ def _schema(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes, tags=app.openapi_tags
     )
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-    schema["components"]["securitySchemes"] = SECURITY_SCHEMES
+    if app.state.has_logins:
+        schema["components"]["securitySchemes"] = SECURITY_SCHEMES
     for route in access.declared(app):
         if route.in_schema and route.needs != access.NOTHING:
             for method in route.methods:
-                _guard(schema["paths"][route.path][method.lower()])
+                _guard(schema["paths"][route.path][method.lower()], has_logins=app.state.has_logins)
     body = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(body.pop("$defs", {}))
     schemas["ProblemBody"] = body
@@ -106,8 +107,9 @@ def _schema(app: FastAPI) -> dict[str, Any]:
     return schema
 
 
-def _guard(call: dict[str, Any]) -> None:
-    """Says of a call that it needs credentials, and what it answers without."""
-    call["security"] = [{name: []} for name in SECURITY_SCHEMES]
+def _guard(call: dict[str, Any], *, has_logins: bool) -> None:
+    """Says of a call that it needs credentials, where there are logins, and what it answers without."""
+    if has_logins:
+        call["security"] = [{name: []} for name in SECURITY_SCHEMES]
     for status in (401, 403, 404):
         call["responses"].setdefault(str(status), GUARDED[status])

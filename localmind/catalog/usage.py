@@ -16,7 +16,7 @@ class UsageTable:
         self._db = database
 
     def add(self, amounts: Mapping[tuple[TenantId, str, str], int]) -> None:
-        """Add to (tenant, day, kind). day: 2026-01-31."""
+        """Add to (tenant, day, kind), also inside a transaction for one of the tenant's spaces. day: 2026-01-31."""
         if not amounts:
             return
         insert = self._db.insert(usage)
@@ -25,7 +25,7 @@ class UsageTable:
         )
         # In one order, since two processes that take the same rows in two orders would wait for each other.
         rows = [{"tenant": tenant, "day": day, "kind": kind, "amount": amounts[tenant, day, kind]} for tenant, day, kind in sorted(amounts)]
-        with self._db.write() as connection:
+        with self._db.across(), self._db.write() as connection:
             connection.execute(added, rows)
 
     def by_day(self, tenant: TenantId, first: str, last: str) -> dict[str, dict[str, int]]:

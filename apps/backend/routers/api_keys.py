@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from apps.backend.access import Member
 from apps.backend.dependencies import ApiKeyIdPath, Cursor, Limit, Mind
 from apps.backend.schemas.accounts import ApiKeyIn, ApiKeyOut, NewApiKeyOut, RotateIn
-from apps.backend.schemas.common import Page, problems
+from apps.backend.schemas.common import Page, listed, problems
 from localmind.model import TenantId
 
 router = APIRouter(prefix="/api/v1/api-keys", tags=["accounts"])
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/api/v1/api-keys", tags=["accounts"])
 MISSING = problems(_404="No such API key.")
 
 
-@router.get("", responses=problems(_409="The service runs without logins."))
+@router.get("", responses=listed(_409="The service runs without logins."))
 def list_keys(mind: Mind, who: Member, limit: Limit = 50, cursor: Cursor = None) -> Page[ApiKeyOut]:
     """Your keys; for an administrator, the tenant's. The oldest first."""
     found = mind.accounts.api_keys.all(who, limit=limit, cursor=cursor)

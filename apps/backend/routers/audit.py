@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from apps.backend.access import Administrator
 from apps.backend.dependencies import Cursor, Limit, Mind
 from apps.backend.schemas.audit import AuditOut
-from apps.backend.schemas.common import Id, Page, listed
+from apps.backend.schemas.common import Id, Moment, Page, listed
 from localmind.accounts.model import UserId
 from localmind.catalog.audit import Event
 
@@ -23,8 +22,8 @@ def list_events(
     who: Administrator,
     event: Event | None = None,
     user_id: Annotated[Id | None, Query(description="Who did it.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Not before this time.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Before this time.")] = None,
+    since: Annotated[Moment | None, Query(description="Not before this time.")] = None,
+    until: Annotated[Moment | None, Query(description="Before this time.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[AuditOut]:

@@ -20,7 +20,7 @@ from apps.backend.schemas.accounts import (
     UserChange,
     UserOut,
 )
-from apps.backend.schemas.common import Page, problems
+from apps.backend.schemas.common import Page, listed, problems
 from apps.backend.schemas.privacy import RetentionIn, RetentionOut
 from localmind.accounts.model import LoginRule, Principal
 from localmind.errors import InvalidInput, NotFound
@@ -64,7 +64,7 @@ def set_login_rule(mind: Mind, who: Administrator, tenant_id: TenantIdPath, body
     return LoginRuleOut.of(mind.accounts.single_sign_on.set_rule(who, rule))
 
 
-@router.get("/users", responses=problems())
+@router.get("/users", responses=listed())
 def list_users(mind: Mind, who: Administrator, limit: Limit = 50, cursor: Cursor = None) -> Page[UserOut]:
     """The tenant's people, by address."""
     found = mind.accounts.members.all(who, limit=limit, cursor=cursor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, StrictBool
 
 from apps.backend.schemas.common import Clean, Filled, Id, Reply, Request, Time
 from localmind.accounts.keys import NewApiKey
@@ -86,7 +86,7 @@ class LoginRuleIn(Request):
 
     model_config = _example({"link_by_email": True, "join_domains": []})
 
-    link_by_email: bool = Field(description="Members come in whose address the provider confirms.")
+    link_by_email: StrictBool = Field(description="Members come in whose address the provider confirms.")
     join_domains: Annotated[list[Annotated[Filled, Field(max_length=253)]], Field(max_length=100)] = Field(
         [], description="Whoever has an address there becomes a viewer. Only for an administrator of the first tenant."
     )
@@ -176,14 +176,14 @@ class UserChange(Request):
     model_config = _example({"role": "admin"})
 
     role: Role | None = None
-    disabled: bool | None = Field(None, description="True: logged out, and not let in again.")
+    disabled: StrictBool | None = Field(None, description="True: logged out, and not let in again.")
 
 
 class SpaceIn(Request):
     model_config = _example({"name": "Research", "restricted": True})
 
     name: Name
-    restricted: bool = Field(False, description="Only its members and the tenant's administrators see it.")
+    restricted: StrictBool = Field(False, description="Only its members and the tenant's administrators see it.")
 
 
 class SpaceChange(Request):
@@ -192,7 +192,7 @@ class SpaceChange(Request):
     model_config = _example({"name": "Research", "restricted": False})
 
     name: Name | None = None
-    restricted: bool | None = None
+    restricted: StrictBool | None = None
 
 
 class SpaceOut(Reply):

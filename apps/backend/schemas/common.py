@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer
 from pydantic_core import CoreSchema
 
 ItemT = TypeVar("ItemT")
+WRITTEN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 def _iso(moment: datetime) -> str:
@@ -23,6 +25,13 @@ def _clean(value: str) -> str:
     return value
 
 
+def _written(value: object) -> object:
+    """Pydantic takes a number for seconds since 1970; the description says date-time."""
+    if not isinstance(value, str) or WRITTEN.match(value) is None:
+        raise ValueError("a time is written as 2026-01-31T12:00:00Z")
+    return value
+
+
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be blank")
@@ -31,6 +40,9 @@ def _not_blank(value: str) -> str:
 
 Time = Annotated[datetime, PlainSerializer(_iso, return_type=str, when_used="json")]
 """ISO 8601, UTC, with Z."""
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""A time that is given: ISO 8601 with a zone."""
 
 
 class Shown:

@@ -176,7 +176,7 @@ class LimitsOut(Reply):
         return cls(**asdict(quota), held=HeldOut.model_validate(held))
 
 
-LimitIn = Annotated[float, Field(ge=0, le=1e15)]
+LimitIn = Annotated[float, Field(ge=0, le=1e15, strict=True)]
 
 
 class LimitsIn(Request):

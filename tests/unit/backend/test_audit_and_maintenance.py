@@ -163,6 +163,21 @@ def test_the_audit_is_for_administrators_and_of_their_tenant(team: TestClient, a
     assert events(team, eve, user_id=me(team, ann)) == []
 
 
+@pytest.mark.parametrize("moment", ["0.5", "1767182400", "2026-01-31T12:00:00", "yesterday"])
+def test_a_time_is_a_date_with_a_zone(team: TestClient, ann: Headers, moment: str) -> None:
+    problem_of(team.get("/api/v1/audit", params={"until": moment}, headers=ann), 422)
+
+
+def test_a_number_is_no_yes_or_no(team: TestClient, ann: Headers) -> None:
+    tenant = team.get("/api/v1/auth/me", headers=ann).json()["tenant"]["id"]
+    for method, path, body in (
+        ("POST", "/api/v1/spaces", {"name": "Open?", "restricted": 0}),
+        ("PUT", f"/api/v1/tenants/{tenant}/login-rule", {"link_by_email": 1, "join_domains": []}),
+        ("PATCH", f"/api/v1/tenants/{tenant}/limits", {"documents": False}),
+    ):
+        assert team.request(method, path, json=body, headers=ann).status_code == 422, path
+
+
 def test_the_chain_of_all_this_holds(team: TestClient, ann: Headers) -> None:
     audit = mind_of(team).audit
     audit.flush()

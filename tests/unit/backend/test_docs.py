@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -145,13 +146,20 @@ def test_every_refusal_is_a_problem(openapi: dict[str, Any]) -> None:
     assert wrong == [("GET /health", "503")], "/health has one shape, well or not"
 
 
-def test_every_call_says_whether_it_needs_credentials(openapi: dict[str, Any]) -> None:
+def test_every_call_says_whether_it_needs_credentials(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, web=False, auth="required", secret_key=secrets.token_urlsafe(48))
+    openapi = create_app(settings).openapi()
     guarded = {name for name, call in operations(openapi) if call.get("security")}
     assert "POST /api/v1/search" in guarded and "POST /api/v1/auth/login" not in guarded
     refusing = {name for name, call in operations(openapi) if {"401", "403"} <= set(call["responses"])}
     by_provider = {"GET /api/v1/auth/oidc/login", "GET /api/v1/auth/oidc/callback", "POST /api/v1/auth/google"}
     assert refusing - guarded == by_provider, "who is known to a provider and has no place here"
     assert guarded - refusing == set()
+
+
+def test_a_service_without_logins_asks_for_no_credentials(openapi: dict[str, Any]) -> None:
+    assert "securitySchemes" not in openapi["components"]
+    assert [name for name, call in operations(openapi) if "security" in call] == []
 
 
 def test_every_reference_leads_somewhere(openapi: dict[str, Any]) -> None:
