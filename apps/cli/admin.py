@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from apps.cli.quiet import quiet
 from localmind.errors import InvalidInput
 from localmind.model import PERSONAL
 
@@ -20,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Accounts, for whoever has the mach
 @app.callback()
 def _group() -> None:
     """Accounts, for whoever has the machine."""
+    quiet()
 
 
 @app.command("create-user")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from apps.cli.exits import Exit
+from apps.cli.quiet import quiet
 from localmind.model import TenantId
 
 app = typer.Typer(no_args_is_help=True, help="What was done, and by whom.")
@@ -15,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="What was done, and by whom.")
 @app.callback()
 def _group() -> None:
     """What was done, and by whom."""
+    quiet()
 
 
 @app.command()

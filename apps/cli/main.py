@@ -11,6 +11,7 @@ import typer
 
 from apps.cli import admin, audit, maintenance, privacy
 from apps.cli.exits import MEANING, Exit, exit_of
+from apps.cli.quiet import quiet
 from localmind.errors import LocalMindError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def estimate(
     from apps.cli import folders, printing
     from localmind.wiring.upkeep import estimate as estimate_files
 
+    quiet()
     settings = _settings()
     plan = folders.plan(paths, max_bytes=settings.max_upload_bytes)
     with printing.steps() as steps:
@@ -273,6 +275,7 @@ def reembed(as_json: AsJson = False) -> None:
     from apps.cli import printing
     from localmind.wiring.upkeep import reembed as make_vectors
 
+    quiet()
     with printing.steps() as steps:
         report = make_vectors(_settings(), report=lambda done, total: steps("chunks", done, total))
     printing.print_json(asdict(report)) if as_json else printing.print_rebuilt(asdict(report))
@@ -295,6 +298,7 @@ def migrate(
     if origin == to:
         raise InvalidInput("--from and --to name the same place.", hint="localmind migrate --from ~/.localmind --to servers")
     places = [None if place == SERVERS else Path(place) for place in (origin, to)]
+    quiet()
     with printing.steps() as steps:
         report = move_between(_settings(), *places, report=steps)
     printing.print_json(asdict(report)) if as_json else printing.print_moved(asdict(report))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from apps.cli.quiet import quiet
+
 if TYPE_CHECKING:
     from localmind.catalog.catalog import Catalog
 
@@ -17,6 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 @app.callback()
 def _group() -> None:
     """Stop changes for a while; reading goes on."""
+    quiet()
 
 
 @app.command("on")

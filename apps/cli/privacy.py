@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from apps.cli.quiet import quiet
 from localmind.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, help="Hand out and erase what is held on a person.")
@@ -18,6 +19,7 @@ InTenant = Annotated[str | None, typer.Option(help="Id or name of the tenant; ne
 @app.callback()
 def _group() -> None:
     """Hand out and erase what is held on a person."""
+    quiet()
 
 
 @app.command()

@@ -9,17 +9,22 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 import uvicorn
 
+from apps.backend import rates
 from apps.backend.app import create_app
 from apps.cli import service_file
 from apps.cli.service_file import Running
 from localmind.accounts.accounts import Accounts
 from localmind.accounts.authentication import Credentials
 from localmind.accounts.model import Role, Scope
+from localmind.operations import metrics
 from localmind.settings import Settings
 from tests.unit.cli.conftest import Localmind
 
@@ -46,6 +51,13 @@ def test_the_password_comes_from_standard_input(localmind: Localmind, env: dict[
     assert (made["tenant"], made["role"], made["new"]) == ("personal", "owner", True)
 
 
+def test_what_is_printed_is_json_alone(localmind: Localmind, env: dict[str, str]) -> None:
+    """Left alone, structlog writes the audit's line into it."""
+    structlog.reset_defaults()
+    told = localmind(*ANN, env={**env, "LOCALMIND_ADMIN_PASSWORD": PASSWORD})
+    assert json.loads(told.out)["new"] is True and told.err == ""
+
+
 def test_or_from_a_variable_and_the_account_may_be_there(localmind: Localmind, env: dict[str, str]) -> None:
     for is_new in (True, False):
         told = localmind(*ANN, "--role", "admin", "--tenant", "Other Ltd", env={**env, "LOCALMIND_ADMIN_PASSWORD": PASSWORD})
@@ -62,13 +74,12 @@ def test_what_will_not_do_is_named(localmind: Localmind, env: dict[str, str], ar
     assert told.code == 1 and says in told.err
 
 
-@pytest.fixture
-def team(tmp_path: Path, model_cache: Path) -> Iterator[Accounts]:
+@contextmanager
+def serving(folder: Path, model_cache: Path, **changes: Any) -> Iterator[Accounts]:
     """A running service that asks for logins."""
-    folder = tmp_path / "lm"
     folder.mkdir()
     (folder / "models").symlink_to(model_cache, target_is_directory=True)
-    app = create_app(Settings(_env_file=None, data_dir=folder, seed_guides=False, web=False, log_level="ERROR", **CHEAP))
+    app = create_app(Settings(_env_file=None, data_dir=folder, seed_guides=False, web=False, log_level="ERROR", **CHEAP, **changes))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -79,6 +90,12 @@ def team(tmp_path: Path, model_cache: Path) -> Iterator[Accounts]:
             yield app.state.service.mind.accounts
             server.should_exit = True
             thread.join()
+
+
+@pytest.fixture
+def team(tmp_path: Path, model_cache: Path) -> Iterator[Accounts]:
+    with serving(tmp_path / "lm", model_cache) as accounts:
+        yield accounts
 
 
 def test_the_command_line_sends_its_key(localmind: Localmind, env: dict[str, str], team: Accounts) -> None:
@@ -94,3 +111,48 @@ def test_the_command_line_sends_its_key(localmind: Localmind, env: dict[str, str
     elsewhere = {**env, "LOCALMIND_API_KEY": key, "LOCALMIND_SPACE": space.id}
     assert json.loads(localmind("sources", "--json", env=elsewhere).out) == []
     assert localmind("sources", env={**elsewhere, "LOCALMIND_SPACE": "nowhere"}).code == 4
+
+
+def test_limits_are_shown_and_given_to_a_tenant(localmind: Localmind, env: dict[str, str]) -> None:
+    def limits(*args: str) -> Any:
+        return json.loads(localmind("admin", "limits", "--json", *args, env={**env, "QUOTA_DOCUMENTS": "7"}).out)
+
+    assert (limits()["documents"], limits()["held"]["documents"]) == (7, 0)
+    assert limits("--set", "documents=20", "--set", "storage_mb=0.5")["documents"] == 20
+    assert (limits()["documents"], limits()["storage_mb"]) == (20, 0.5)
+    assert limits("--set", "documents=")["documents"] == 7, "as the settings have it"
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--set", "documents"), "documents=10000"),
+        (("--set", "documents=many"), "documents=10000"),
+        (("--set", "wishes=3"), "There is no limit 'wishes'"),
+        (("--set", "documents=-1"), "can't be -1"),
+        (("--tenant", "nowhere"), "There is no tenant 'nowhere'"),
+    ],
+)
+def test_a_limit_that_is_none_is_named(localmind: Localmind, env: dict[str, str], args: tuple[str, ...], says: str) -> None:
+    told = localmind("admin", "limits", *args, env=env)
+    assert told.code in (1, 4) and says in told.err and "Traceback" not in told.err
+
+
+def test_the_command_line_waits_where_it_asked_too_often(
+    localmind: Localmind, env: dict[str, str], tmp_path: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "WINDOW_S", 1)
+    with serving(tmp_path / "lm", model_cache, rate_limits="on", rate_limit_user=1) as accounts:
+        accounts.members.create_user("ann@example.org", PASSWORD, Role.OWNER)
+        token = accounts.logins.log_in("ann@example.org", PASSWORD, address="192.0.2.1").access
+        ann = accounts.authentication.authenticate(Credentials(token=token))
+        key = accounts.api_keys.make(ann, "cli", [Scope.READ]).text
+        before = refused()
+        for _ in range(3):
+            told = localmind("sources", "--json", env={**env, "LOCALMIND_API_KEY": key})
+            assert (told.code, json.loads(told.out)) == (0, [])
+        assert refused() > before, "it was refused, and asked again when it was told to"
+
+
+def refused() -> float:
+    return metrics.http_refused_total.labels("user")._value.get()
