@@ -14,7 +14,7 @@ from apps.backend.schemas.sources import TextIn, TextReplacement
 
 MAX_BULK_LINES = 10_000
 JSON_BYTES = 1_000_000
-FORMS = ("/login", "/logout", "/logout/everywhere")
+FORMS = ("/login", "/join", "/logout", "/logout/everywhere")
 """The page's own, read into memory as JSON is."""
 
 OVERHEAD_BYTES = 1_000_000

@@ -18,6 +18,8 @@ from localmind.errors import LocalMindError, Unauthenticated
 
 GATED = ("/api/", "/v1/", "/mcp")
 LOGIN_PAGE = "/login"
+OPEN_PAGES = frozenset({LOGIN_PAGE, "/join"})
+"""For strangers: to log in, and to accept an invitation."""
 LOOKS = "/web/"
 """Style sheet and icons, which the login page needs and which say nothing."""
 
@@ -69,7 +71,7 @@ class PageGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPConnection(scope)
         try:
-            if scope["path"] != LOGIN_PAGE and not scope["path"].startswith(LOOKS):
+            if scope["path"] not in OPEN_PAGES and not scope["path"].startswith(LOOKS):
                 scope.setdefault("state", {})["principal"] = await access.recognise_visitor(connection)
         except Unauthenticated as error:
             if scope["type"] == "websocket" or not _may_log_in(connection):

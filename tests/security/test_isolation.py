@@ -39,7 +39,7 @@ SAYS_NOTHING = frozenset({"/api/v1/usage", "/api/v1/stats", "/api/v1/tenants", "
 """Read routes in whose answers not even the owner finds anything that is theirs alone."""
 
 PAGES = ("/", "/?c={0.conversation}", "/sources/{0.secret}", "/sources/{0.secret}?page=1", "/sources/{0.secret}/pages/1.png")
-OPEN_FILES = ("/web/style.css", "/login")
+OPEN_FILES = ("/web/style.css", "/login", "/join")
 """What is needed to log in."""
 PAGE_FILES = (*OPEN_FILES, "/_nicegui/none", "/_nicegui_ws/socket.io/?EIO=4&transport=polling")
 

@@ -252,3 +252,52 @@ def test_a_session_that_ended_elsewhere_opens_nothing(browser: TestClient, team:
         team.patch(f"/api/v1/users/{admin['user_id']}", json={"disabled": True}, headers=owner)
     assert browser.get("/", headers=PERSON).status_code == 303
     assert "login has ended" in refused(browser)
+
+
+# --- an invitation, and what people agree to
+
+
+def invited(team: TestClient, email: str) -> str:
+    headers = bearer(log_in(team, "owner@example.org")["access_token"])
+    return str(team.post("/api/v1/users", json={"email": email, "role": "editor"}, headers=headers).json()["token"])
+
+
+def test_who_is_invited_joins_on_the_page(team: TestClient, browser: TestClient) -> None:
+    token = invited(team, "new@example.org")
+    page = browser.get(f"/join?token={token}", headers=PERSON)
+    assert page.status_code == 200 and token in page.text and page.headers["cache-control"] == "no-store"
+    short = browser.post("/join", data={"token": token, "password": "short"}, headers=PERSON)
+    assert short.status_code == 400 and "12 to 256" in short.text and token in short.text
+    joined = browser.post("/join", data={"token": token, "password": PASSWORD, "name": "New <b>One</b>"}, headers=PERSON)
+    assert joined.status_code == 303 and joined.headers["location"] == "/"
+    assert browser.get("/", headers=PERSON).status_code == 200
+    used = another(team).post("/join", data={"token": token, "password": PASSWORD}, headers=PERSON)
+    assert used.status_code == 401 and "does not hold" in used.text
+
+
+@pytest.mark.parametrize("token", ["", "lmi_made-up", '"><script>alert(1)</script>', "x" * 5000])
+def test_an_invitation_that_is_none_is_refused_and_not_shown_as_html(browser: TestClient, token: str) -> None:
+    page = browser.get("/join", params={"token": token}, headers=PERSON)
+    assert page.status_code == 200 and "<script>" not in page.text
+    answer = browser.post("/join", data={"token": token[:200], "password": PASSWORD}, headers=PERSON)
+    assert answer.status_code == 401 and "<script>" not in answer.text
+
+
+def test_a_form_of_another_site_joins_nobody(team: TestClient, browser: TestClient) -> None:
+    answer = browser.post(
+        "/join",
+        data={"token": invited(team, "lured@example.org"), "password": PASSWORD},
+        headers={**PERSON, "Origin": "https://evil.example"},
+    )
+    assert answer.status_code == 403
+
+
+def test_what_people_agree_to_is_shown_and_written_down(team: TestClient, browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    mind = team.app.state.service.mind  # type: ignore[attr-defined]
+    monkeypatch.setattr(mind.privacy.consents, "text", "We write down what you ask.\nTwo lines.")
+    page = browser.get("/login", headers=PERSON)
+    assert "We write down what you ask." in page.text
+    assert submit(browser, "viewer@example.org").status_code == 400, "another text was shown to them"
+    assert submit(browser, "viewer@example.org", consent=mind.privacy.consents.version).status_code == 303
+    entries = mind.catalog.audit.page(mind.accounts.members.create_user("viewer@example.org", PASSWORD, Role.VIEWER).tenant).items
+    assert "consent" in {entry.event for entry in entries}
