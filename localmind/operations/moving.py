@@ -39,7 +39,6 @@ TABLES = (
     tables.chunk,
     tables.extraction,
     tables.spending,
-    tables.usage,
     tables.quota,
     tables.alias,
     tables.apart,
@@ -51,9 +50,10 @@ TABLES = (
     tables.message,
     *ACCOUNT_TABLES,
     *PRIVACY_TABLES,
+    tables.usage,
     tables.setting,
 )
-"""What is copied. The graph's tables are not: the target's graph is written through its port."""
+"""What is copied, what a person would name first ahead. The graph's tables are not: the target's graph is written through its port."""
 
 MARKER = "move"
 """Setting of the target while a move into it is not finished."""

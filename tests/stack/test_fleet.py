@@ -157,7 +157,7 @@ def test_afterwards_the_stores_agree(fleet: Fleet) -> None:
 
 
 def test_a_stopped_worker_gives_its_jobs_back_at_once(fleet: Fleet) -> None:
-    job = fleet.put_in("Handed back", words(secrets.token_hex(4), 16_000))
+    job = fleet.put_in("Handed back", words(secrets.token_hex(4), 6_000))
     eventually(lambda: fleet.get(f"/api/v1/jobs/{job}")["status"] == "running", "the job must begin")
     assert fleet.worker.stop() == 0
     assert fleet.get(f"/api/v1/jobs/{job}")["status"] == "queued"

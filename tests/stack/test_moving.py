@@ -166,6 +166,8 @@ def contents(mind: LocalMind) -> Contents:
 def rows_of(mind: LocalMind) -> dict[str, list[str]]:
     """Of every table that is copied. The id of the catalog is its own, and marks of work that is over say nothing."""
     found = {}
+    mind.usage.flush()
+    mind.audit.flush()
     with mind.catalog.database.read() as connection:
         for table in TABLES:
             rows = [dict(row) for row in connection.execute(sa.select(table)).mappings()]

@@ -32,6 +32,13 @@ def _written(value: object) -> object:
     return value
 
 
+def _no_bool(value: object) -> object:
+    """Pydantic takes true for 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be blank")
@@ -40,6 +47,9 @@ def _not_blank(value: str) -> str:
 
 Time = Annotated[datetime, PlainSerializer(_iso, return_type=str, when_used="json")]
 """ISO 8601, UTC, with Z."""
+
+Whole = Annotated[int, BeforeValidator(_no_bool)]
+Number = Annotated[float, BeforeValidator(_no_bool)]
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 """A time that is given: ISO 8601 with a zone."""

@@ -168,12 +168,15 @@ def test_a_time_is_a_date_with_a_zone(team: TestClient, ann: Headers, moment: st
     problem_of(team.get("/api/v1/audit", params={"until": moment}, headers=ann), 422)
 
 
-def test_a_number_is_no_yes_or_no(team: TestClient, ann: Headers) -> None:
+def test_a_number_is_no_yes_or_no_and_the_other_way_round(team: TestClient, ann: Headers) -> None:
     tenant = team.get("/api/v1/auth/me", headers=ann).json()["tenant"]["id"]
     for method, path, body in (
         ("POST", "/api/v1/spaces", {"name": "Open?", "restricted": 0}),
         ("PUT", f"/api/v1/tenants/{tenant}/login-rule", {"link_by_email": 1, "join_domains": []}),
         ("PATCH", f"/api/v1/tenants/{tenant}/limits", {"documents": False}),
+        ("PUT", f"/api/v1/tenants/{tenant}/retention", {"documents_days": True}),
+        ("POST", "/api/v1/users", {"email": "one@example.org", "days": True}),
+        ("POST", "/api/v1/api-keys", {"name": "One", "scopes": ["read"], "days": True}),
     ):
         assert team.request(method, path, json=body, headers=ann).status_code == 422, path
 
