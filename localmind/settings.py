@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     tls_ca_file: str = Field("", description="PEM file of the authority that signed the servers' certificates; unset: the system's.")
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port on HOST at which a worker answers /metrics; 0: none.")
 
+    watched_certificates: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses whose TLS certificates are watched besides those of the servers, as host or host:port, separated by commas:"
+        " the public name of this service.",
+    )
+
     # --- what may come in
     max_upload_mb: int = Field(100, ge=1, le=4096, description="Largest file that is accepted, in MB of 1,000,000 bytes.")
     reader_timeout_s: float = Field(600, gt=0, le=86400, description="Longest time a reader may take for one file, in seconds.")
@@ -204,7 +210,7 @@ class Settings(BaseSettings):
     job_attempts: int = Field(3, ge=1, le=100, description="Attempts before a job is failed.")
     job_lease_s: float = Field(30, gt=1, le=3600, description="Time after which a silent worker's job is taken over, in seconds.")
 
-    @field_validator("cors_origins", "extraction_types", "fetch_allow", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "extraction_types", "fetch_allow", "trusted_proxies", "watched_certificates", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -240,6 +246,14 @@ class Settings(BaseSettings):
     @classmethod
     def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         allowed(value)
+        return value
+
+    @field_validator("watched_certificates")
+    @classmethod
+    def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?", each):
+                raise ValueError(f"{each!r} is no address; write notes.example or notes.example:8443")
         return value
 
     @field_validator("trusted_proxies")

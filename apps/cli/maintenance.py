@@ -1,24 +1,26 @@
-"""`localmind maintenance ...`: stop changes while something is done to the service."""
+"""`localmind maintenance ...`: stop changes while something is done to the service, and say what was done."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apps.cli.quiet import quiet
+from localmind.operations.marks import Deed
 
 if TYPE_CHECKING:
     from localmind.catalog.catalog import Catalog
 
-app = typer.Typer(no_args_is_help=True, help="Stop changes for a while; reading goes on.")
+app = typer.Typer(no_args_is_help=True, help="Stop changes for a while; say that a backup was made.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @app.callback()
 def _group() -> None:
-    """Stop changes for a while; reading goes on."""
+    """Stop changes for a while; say that a backup was made."""
     quiet()
 
 
@@ -45,6 +47,26 @@ def status(as_json: AsJson = False) -> None:
 
     with open_catalog(get_settings()) as catalog:
         _tell(catalog, as_json=as_json)
+
+
+@app.command()
+def mark(
+    what: Annotated[Deed, typer.Argument(help="What was done.")],
+    at: Annotated[datetime | None, typer.Option(help="When, in UTC; without it now.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a backup was made, or that restoring one was tried out: the alerts about their age go by it."""
+    from apps.backend.config import get_settings
+    from apps.cli import printing
+    from localmind.operations import marks
+    from localmind.wiring.upkeep import open_catalog
+
+    with open_catalog(get_settings()) as catalog:
+        done = marks.mark(catalog, what, None if at is None else at.replace(tzinfo=UTC))
+    if as_json:
+        printing.print_json({"what": what.value, "at": done.isoformat()})
+    else:
+        typer.echo(f"The last {what.value} was made at {done:%Y-%m-%d %H:%M} UTC.")
 
 
 def _set(*, on: bool, why: str, as_json: bool) -> None:

@@ -139,4 +139,6 @@ def _serve_metrics(**_: Any) -> None:
     """One port for all processes; they keep their figures in shared files."""
     settings = get_settings()
     if settings.worker_metrics_port:
-        shared_metrics.serve(settings.host, settings.worker_metrics_port)
+        from localmind.operations.machine import Machine
+
+        shared_metrics.serve(settings.host, settings.worker_metrics_port, Machine(settings.data_dir))

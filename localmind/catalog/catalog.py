@@ -16,6 +16,7 @@ from localmind.catalog.chunks import Chunks
 from localmind.catalog.communities import CommunityTable
 from localmind.catalog.database import Database
 from localmind.catalog.extractions import ExtractionTable
+from localmind.catalog.figures import FigureTable
 from localmind.catalog.identities import IdentityTable
 from localmind.catalog.invitations import InvitationTable
 from localmind.catalog.jobs import Claim, JobTable
@@ -54,6 +55,7 @@ class Catalog:
         self.audit = AuditTable(database)
         self.people = PersonTable(database)
         self.retention = RetentionTable(database)
+        self.figures = FigureTable(database)
 
     def claim(self, worker: str, *, limit: int, lease_s: float) -> list[Claim]:
         """Jobs as JobTable.claim gives them, each with its revision."""

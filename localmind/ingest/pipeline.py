@@ -259,7 +259,9 @@ class Pipeline:
             if batch.items:
                 try:
                     texts = [embedding_text(work.title, chunk.heading, chunk.text) for work, chunk in batch.items]
-                    batch.vectors = self._embedder.embed_documents(texts)
+                    with metrics.embedding_duration_seconds.labels("document").time():
+                        batch.vectors = self._embedder.embed_documents(texts)
+                    metrics.embedded_texts_total.labels("document").inc(len(texts))
                     # Here, so that a batch's names are looked for while the one before it waits for the stores.
                     results = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in batch.items])
                     batch.found = [result.extraction for result in results]

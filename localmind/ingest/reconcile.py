@@ -18,6 +18,8 @@ from localmind.ingest.extractions import Extractions
 from localmind.ingest.resolution import Resolution
 from localmind.ingest.store import Store
 from localmind.model import Chunk, ChunkId, ChunkKey, EntityId, JobStatus, SourceId, TenantId
+from localmind.operations import marks
+from localmind.operations.figures import size_of
 from localmind.operations.reports import Finding, RebuildReport, ReconcileReport, Stats
 from localmind.text.port import TextIndex, TitledChunk
 from localmind.vectors.port import Vectors
@@ -52,11 +54,14 @@ class Maintenance:
         findings: list[Finding] = []
         count = 0
         checked = dict.fromkeys(("sources", "chunks", "vectors", "text", "graph", "blobs"), 0)
+        left = dict.fromkeys(checked, 0)
         for tenant in self._tenants():
             for finding in self._check(tenant, checked, fix=fix):
                 count += 1
+                left[finding.store] = left.get(finding.store, 0) + (not finding.fixed)
                 if len(findings) < MOST_FINDINGS:
                     findings.append(finding)
+        marks.mark_reconciled(self._catalog, left)
         return ReconcileReport(tuple(findings), count, checked)
 
     def sweep_blobs(self) -> None:
@@ -248,7 +253,7 @@ class Maintenance:
             vectors=self._store.vectors.count(tenant),
             entities=self._store.graph.count_entities(tenant),
             jobs=self._catalog.jobs.counts(tenant),
-            disk_bytes={name: _size(self._data_dir, name) for name in ("catalog", "vectors", "blobs", "models")},
+            disk_bytes={name: size_of(self._data_dir, name) for name in ("catalog", "vectors", "blobs", "models")},
         )
 
     # --- making an index's rows from the catalog's
@@ -271,15 +276,3 @@ class Maintenance:
         else:
             found = zip(batch, self._extractions.of(tenant, batch), strict=True)
             self._store.naming.write(tenant, [ChunkExtraction(chunk.source_id, chunk.id, each, chunk.text) for (chunk, _), each in found])
-
-
-def _size(folder: Path, name: str) -> int:
-    """Bytes of the files and folders whose name begins so."""
-    found = (file for entry in folder.glob(f"{name}*") for file in ([entry] if entry.is_file() else entry.rglob("*")))
-    total = 0
-    for file in found:
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except FileNotFoundError:  # compaction goes on meanwhile
-            continue
-    return total

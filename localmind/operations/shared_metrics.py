@@ -8,6 +8,10 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """What the Prometheus client looks at when it is imported: share() has to be called before, in a parent or in each process."""
@@ -28,26 +32,30 @@ def share(parent: int | None = None, key: str | None = None) -> Path:
     return folder
 
 
-def text() -> bytes:
-    """The figures of this process, or of all that share theirs, in Prometheus' format."""
+def text(*asked: Collector) -> bytes:
+    """The figures of this process, or of all that share theirs, in Prometheus' format, and those that are asked for now."""
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
     from localmind.operations import metrics
 
-    if VARIABLE not in os.environ:
-        return generate_latest(metrics.REGISTRY)
     registry = CollectorRegistry()
+    for collector in asked:
+        registry.register(collector)
+    if VARIABLE not in os.environ:
+        return generate_latest(metrics.REGISTRY) + generate_latest(registry)
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
 
 
-def serve(host: str, port: int) -> None:
+def serve(host: str, port: int, *asked: Collector) -> None:
     """Answer /metrics for all processes from a thread of this one. Raises OSError where the port is taken."""
     from prometheus_client import CollectorRegistry, start_http_server
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
+    for collector in asked:
+        registry.register(collector)
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     start_http_server(port, addr=host, registry=registry)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from localmind.embedding.port import Embedder
 from localmind.model import Filter, ScoredChunk, TenantId
+from localmind.operations import metrics
 from localmind.vectors.port import Vectors
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class DenseSearch:
             if known is not None:
                 self._known.move_to_end(key)
                 return known
-        vector = self._embedder.embed_query(query)
+        with metrics.embedding_duration_seconds.labels("query").time():
+            vector = self._embedder.embed_query(query)
+        metrics.embedded_texts_total.labels("query").inc()
         with self._lock:
             self._known[key] = vector
             if len(self._known) > REMEMBERED:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from localmind.llm.port import LLM
     from localmind.model import TenantId
     from localmind.operations.audit import Audit
+    from localmind.operations.figures import Figures
     from localmind.operations.health import Health, Probe
     from localmind.operations.maintenance_mode import MaintenanceMode
     from localmind.privacy.privacy import Privacy
@@ -76,6 +77,7 @@ class LocalMind:
     embedder: Embedder
     readers: Readers
     health: Health
+    figures: Figures
     maintenance: Maintenance
     maintenance_mode: MaintenanceMode
     pipeline: Pipeline
@@ -131,7 +133,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
     engines = build_engines(settings, embedder)
     store, catalog = engines.store, engines.store.catalog
     keyphrases = KeyphraseExtractor()
-    llm = build_llm(settings)
+    llm = _measured(build_llm(settings), settings)
     refiner = build_refiner(settings, llm, keyphrases)
     changes = Changes()
     extractions = Extractions(catalog, keyphrases, llm_version=refiner.version if refiner is not None else None)
@@ -196,6 +198,7 @@ def build(settings: Settings, *, role: Role | None = None, wake: Wake = lambda: 
         embedder=embedder,
         readers=readers,
         health=Health(_probes(settings, role, engines, pipeline), required=engines.catalog_name),
+        figures=_build_figures(settings, role, catalog, pipeline),
         maintenance=Maintenance(store, embedder, extractions, resolution, data_dir=settings.data_dir, on_remade=communities.remake),
         maintenance_mode=maintenance_mode,
         pipeline=pipeline,
@@ -246,6 +249,13 @@ def _build_pipeline(
     return pipeline
 
 
+def _measured(llm: LLM | None, settings: Settings) -> LLM | None:
+    from localmind.llm.measured import MeasuredLLM
+    from localmind.llm.metering import Prices
+
+    return None if llm is None else MeasuredLLM(llm, Prices(settings.llm_price_input, settings.llm_price_output))
+
+
 def build_quotas(settings: Settings, catalog: Catalog) -> Quotas:
     """The limits that the settings give every tenant."""
     from localmind.limits.quotas import Quota, Quotas
@@ -269,6 +279,18 @@ def _admit_messages(quotas: Quotas, usage: UsageMeter) -> Callable[[TenantId, st
         usage.count(tenant, chats=1)
 
     return admit
+
+
+def _build_figures(settings: Settings, role: Role, catalog: Catalog, pipeline: Pipeline) -> Figures:
+    from localmind.operations.certificates import endpoints, expiries
+    from localmind.operations.figures import Figures
+
+    return Figures(
+        catalog,
+        settings.data_dir,
+        workers=(lambda: int(pipeline.is_alive)) if role is Role.ALONE else None,
+        expiries=lambda: expiries(endpoints(settings), ca_file=settings.tls_ca_file),
+    )
 
 
 def _build_budget(settings: Settings, catalog: Catalog, quotas: Quotas) -> Budget:

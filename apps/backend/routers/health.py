@@ -12,8 +12,8 @@ from apps.backend.schemas.common import problems
 from apps.backend.schemas.operations import Alive, HealthOut, Ready
 from apps.backend.service import Service, State
 from localmind.errors import Unavailable
-from localmind.model import JobStatus
-from localmind.operations import metrics, shared_metrics
+from localmind.operations import figures, shared_metrics
+from localmind.operations.machine import Machine
 
 router = APIRouter(tags=["health"], dependencies=[OPEN])
 
@@ -44,8 +44,11 @@ def health(service: ServiceDep, response: Response) -> HealthOut:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text."}})
 def prometheus(service: ServiceDep) -> Response:
     """Figures for Prometheus."""
-    _refresh(service)
-    return Response(shared_metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    report = _report(service)
+    is_ready = report.status in ("healthy", "degraded", "maintenance")
+    asked = [figures.services({name: how == "healthy" for name, how in report.services.items()}, ready=is_ready)]
+    asked += [service.mind.figures.collector()] if is_ready else []
+    return Response(shared_metrics.text(*asked, Machine(service.settings.data_dir)), media_type=CONTENT_TYPE_LATEST)
 
 
 def _report(service: Service) -> HealthOut:
@@ -58,14 +61,3 @@ def _report(service: Service) -> HealthOut:
     return HealthOut.model_validate(
         {"status": "maintenance" if is_closed else report.status, "version": report.version, "services": services}
     )
-
-
-def _refresh(service: Service) -> None:
-    """Gauges that are read at the scrape and not kept by whoever changes them."""
-    services = _report(service).services
-    metrics.neo4j_is_healthy.set("healthy" in (services.get("neo4j"), services.get("graph")))
-    metrics.milvus_is_healthy.set("healthy" in (services.get("milvus"), services.get("vectors")))
-    if service.state is State.READY:
-        counted = service.mind.catalog.jobs.counts()
-        for status in JobStatus:
-            metrics.jobs.labels(status.value).set(counted.get(status.value, 0))

@@ -65,9 +65,32 @@ def test_metrics_are_prometheus_text(client: TestClient, handbook: dict[str, Any
     assert float(lines['jobs{status="succeeded"}']) >= 1
     assert float(lines['search_duration_seconds_count{mode="vector"}']) >= 1
     assert float(lines["chunks_created_total"]) >= 1
-    assert {"ingestion_duration_seconds", "ingestion_failures_total", "llm_extraction_duration_seconds"} <= {
-        line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")
-    }
+    assert float(lines['embedded_texts_total{kind="document"}']) >= 1 and float(lines['embedded_texts_total{kind="query"}']) >= 1
+    assert float(lines['service_is_healthy{service="catalog"}']) == float(lines["backend_is_ready"]) == 1
+    assert float(lines['queue_depth{kind="ingest",queue="ingestion"}']) >= 0 and float(lines['workers{queue="ingestion"}']) == 1
+    assert float(lines['stored_items{kind="chunks"}']) >= 0 and float(lines["machine_cpus"]) >= 1
+    told = {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")}
+    assert {
+        *("http_requests_total", "http_request_duration_seconds", "ingestion_duration_seconds", "ingestion_failures_total"),
+        *("llm_extraction_duration_seconds", "llm_requests_total", "llm_errors_total", "llm_tokens_total", "llm_cost_total"),
+        *("store_bytes", "usage_today_by_rank", "backup_last_success_timestamp_seconds", "restore_drill_last_success_timestamp_seconds"),
+    } <= told
+
+
+def test_labels_are_bounded(client: TestClient, handbook: dict[str, Any]) -> None:
+    """What was asked for by its id, a tenant or a source, stands in no label."""
+    for path in (f"/api/v1/sources/{handbook['source_id']}", "/api/v1/sources/unknown", f"/api/v1/jobs/{handbook['job_id']}", "/nowhere"):
+        client.get(path)
+    text = client.get("/metrics").text
+    assert 'route="/api/v1/sources/{source_id}"' in text and 'route="none"' in text
+    assert not any(word in text for word in (handbook["source_id"], handbook["job_id"], '"personal"', "nowhere", "unknown"))
+
+
+def test_a_reconcile_tells_what_it_left(client: TestClient, handbook: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localmind.operations.figures.FRESH_S", -1.0)
+    client.post("/api/v1/maintenance/reconcile", json={"check": True})
+    text = client.get("/metrics").text
+    assert 'reconcile_findings{store="vectors"} 0.0' in text and "reconcile_last_run_timestamp_seconds" in text
 
 
 # --- starting

@@ -56,3 +56,12 @@ def test_a_person_is_exported_and_erased(localmind: Localmind, env: dict[str, st
 
 def test_a_tenant_that_is_not_there_is_not_deleted(localmind: Localmind, env: dict[str, str]) -> None:
     assert localmind("admin", "delete-tenant", "Nobody Ltd", "--yes", env=env).code == 4
+
+
+def test_a_backup_is_marked_and_a_time_to_come_is_refused(localmind: Localmind, env: dict[str, str]) -> None:
+    assert "2026-01-02 03:04 UTC" in localmind("maintenance", "mark", "backup", "--at", "2026-01-02T03:04:00", env=env).out
+    drill = json.loads(localmind("maintenance", "mark", "restore-drill", "--json", env=env).out)
+    assert drill["what"] == "restore-drill" and drill["at"].startswith("20")
+    told = localmind("maintenance", "mark", "backup", "--at", "2999-01-01T00:00:00", env=env)
+    assert told.code == 1 and "yet to come" in told.err
+    assert localmind("maintenance", "mark", "holiday", env=env).code == 2

@@ -17,7 +17,7 @@ from localmind.operations import shared_metrics
 shared_metrics.share()
 from localmind.operations import metrics
 metrics.chunks_created_total.inc(7)
-metrics.jobs.labels("queued").set(3)
+metrics.embedded_texts_total.labels("query").inc(3)
 """
 TELL = "from localmind.operations import shared_metrics; print(shared_metrics.text().decode())"
 SERVE = """
@@ -35,12 +35,12 @@ def run(program: str, folder: Path) -> str:
     return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def test_counters_of_all_processes_are_added_up_and_gauges_are_the_newest(tmp_path: Path) -> None:
+def test_counters_of_all_processes_are_added_up(tmp_path: Path) -> None:
     for _ in range(3):
         run(COUNT, tmp_path / "shared")
     told = run(TELL, tmp_path / "shared")
     assert "chunks_created_total 21.0" in told.splitlines()
-    assert 'jobs{status="queued"} 3.0' in told.splitlines()
+    assert 'embedded_texts_total{kind="query"} 9.0' in told.splitlines()
 
 
 def test_without_a_shared_folder_a_process_tells_its_own() -> None:
