@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from servers import running
+from servers import programs, running
 from servers.config import Config, StackError, load, product_settings
 from servers.engines import ENGINES
 from servers.process import Process
@@ -37,7 +37,7 @@ def _up(config: Config, arguments: argparse.Namespace) -> None:
 
 
 def _prepare(config: Config, arguments: argparse.Namespace) -> None:
-    running.prepare(config, list(ENGINES), _say, install=arguments.install)
+    running.prepare(config, list(ENGINES), _say, install=arguments.install, besides=programs.WATCHERS)
 
 
 def _down(config: Config, arguments: argparse.Namespace) -> None:

@@ -20,6 +20,10 @@ class Need:
     package: str
 
 
+WATCHERS = (Need("promtool", "prometheus"), Need("prometheus-alertmanager", "prometheus-alertmanager"))
+"""What the tests of the alerts run; the servers themselves do without."""
+
+
 def find(name: str) -> Path | None:
     """Also where Debian keeps servers away from an ordinary user's PATH; PostgreSQL first there, where psql and initdb are beside it."""
     clusters = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name), reverse=True)

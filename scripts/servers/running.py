@@ -16,6 +16,7 @@ from servers import programs
 from servers.config import Config, StackError
 from servers.engines import ENGINES, Engine
 from servers.process import Process, resident_mib
+from servers.programs import Need
 
 START_TIMEOUT_S = 120.0
 
@@ -41,11 +42,12 @@ def up(config: Config, names: Sequence[str], say: Say, *, install: bool = False)
         _Start(config, names, say).all()
 
 
-def prepare(config: Config, names: Sequence[str], say: Say, *, install: bool = False) -> None:
-    """Sees to it that all programs are there, the downloads included; starts nothing."""
+def prepare(config: Config, names: Sequence[str], say: Say, *, install: bool = False, besides: Iterable[Need] = ()) -> None:
+    """Sees to it that all programs are there, the downloads included, and others besides; starts nothing."""
     engines = [ENGINES[name] for name in names]
     absent = [engine.download for engine in engines if engine.download and not engine.download.cached(config)]
     needs = [need for engine in engines for need in engine.needs] + [need for download in absent for need in download.needs]
+    needs += besides
     lacking = programs.missing(needs)
     if lacking and not install:
         raise StackError(programs.explain(lacking))
