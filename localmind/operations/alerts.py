@@ -66,6 +66,7 @@ def rules(alerts: list[Alert]) -> str:
     for alert in alerts:
         for severity, threshold in alert.thresholds.items():
             unit = f" {alert.unit}" if alert.unit else ""
+            told = f"{{{{ printf `%.4g` $value }}}}{unit}, {alert.sign} {threshold:g}{unit} for {alert.hold}"
             lines += [
                 f"      - alert: {alert.name}",
                 f"        expr: {json.dumps(f'{alert.value} {alert.sign} {threshold:g}')}",
@@ -73,7 +74,7 @@ def rules(alerts: list[Alert]) -> str:
                 f"        labels: {{severity: {severity}}}",
                 "        annotations:",
                 f"          summary: {json.dumps(alert.summary)}",
-                f"          value: {json.dumps(f'{{{{ printf `%.4g` $value }}}}{unit}, {alert.sign} {threshold:g}{unit} for {alert.hold}')}",
+                f"          value: {json.dumps(told)}",
                 f"          runbook: docs/runbook/{alert.page}.md",
             ]
     return "\n".join(lines) + "\n"
@@ -84,8 +85,8 @@ def table(alerts: list[Alert]) -> str:
     lines = [
         "# The alerts",
         "",
-        f"{_MADE} Each names its page: how to check, how to mend, and how to know that it is well again. A critical one wakes somebody,",
-        "a warning waits for the morning.",
+        f"{_MADE} Each names its page: how to check, how to mend, and how to know that it is well again.",
+        "A critical one wakes somebody, a warning waits for the morning.",
         "",
         "| alert | when | warning | critical | for | page |",
         "|---|---|---|---|---|---|",
