@@ -1,7 +1,7 @@
 """What metrics and logs cost a request: the same calls to one service with and without them, by turns.
 
     python benchmarks/observing.py [--rounds 600]
-    PROMETHEUS_MULTIPROC_DIR=$(mktemp -d) python benchmarks/observing.py    # figures in files, as several processes of one backend keep them
+    PROMETHEUS_MULTIPROC_DIR=$(mktemp -d) python benchmarks/observing.py    # figures in files, as a backend of several processes
 
 Without them: nothing is counted, observed or logged. Client and server run in this process, the log goes to a file. Shown: medians of CPU
 and of the wall clock, the median of the rounds' differences with its 95% interval (bootstrap), and what one scrape takes.
