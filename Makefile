@@ -36,6 +36,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/scan_secrets.py
+	$(BIN)/python scripts/dashboards.py --check
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
