@@ -37,6 +37,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/scan_secrets.py
 	$(BIN)/python scripts/alerts.py --check
+	$(BIN)/python scripts/dashboards.py --check
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

@@ -131,7 +131,7 @@ class Fleet:
     def __init__(self, folder: Path, servers: Mapping[str, str]) -> None:
         self.redis = Redis(folder)
         self.port, self.metrics_port = free_port(), free_port()
-        environment = {
+        self.environment = environment = {
             **servers,
             "REDIS_URL": self.redis.url,
             "DATA_DIR": str(folder / "data"),
