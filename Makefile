@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes
 
-.PHONY: run test test-integration test-stack test-security audit lint types lock bench clean
+.PHONY: run test test-integration test-stack test-compose test-security audit lint types lock bench clean
 
 run: $(VENV)/.run
 	@$(BIN)/localmind serve
@@ -18,6 +18,10 @@ test-integration: $(VENV)/.dev
 # On the real servers: scripts/stack starts what does not run, and stops it again. STACK=testcontainers: in a Docker engine instead.
 test-stack: $(VENV)/.dev
 	$(if $(filter testcontainers,$(STACK)),STACK=$(STACK),$(BIN)/python scripts/stack run) $(BIN)/python -m pytest -m stack tests/contract tests/stack $(ARGS)
+
+# The compose stack in a container engine that has its images: scripts/images.
+test-compose: $(VENV)/.dev
+	$(BIN)/python -m pytest -s tests/compose $(ARGS)
 
 # In full: make test-security FUZZ_SECONDS=1800 SCHEMA_REQUESTS=10000 ISOLATION_SEQUENCES=200
 FUZZ_SECONDS ?= 60
@@ -61,6 +65,7 @@ lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group setup -o requirements/run.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra servers --group setup -c requirements/run.lock -o requirements/servers.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra servers --group setup --group dev -c requirements/servers.lock -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group sbom -o requirements/sbom.lock
 
 clean:
 	rm -rf $(VENV)

@@ -2,6 +2,7 @@
 
 OpenVINO's wheel brings plugins for GPUs and NPUs and readers for TensorFlow, PyTorch, Paddle and JAX models; we compile one ONNX
 graph for the CPU. PyArrow's brings Flight (an RPC server), headers and its test suite; LanceDB needs none of them.
+ONNX Runtime's brings itself twice, once for programs in C.
 Python 3.11 puts setuptools into every environment; nothing here builds with it.
 Run by `make` after each installation; `SLIM=0 make run` keeps everything.
 """
@@ -37,6 +38,11 @@ UNUSED = (
     "numpy/random/tests",
     "onnx/backend/test",
     "lance_namespace_urllib3_client/test",
+    "pandas/tests",
+    "openvino/include",
+    "onnxruntime/capi/libonnxruntime.so*",
+    "hf_xet",
+    "hf_xet-*.dist-info",
 )
 
 

@@ -10,8 +10,8 @@ from localmind.operations.reports import Check
 from localmind.settings import Settings
 
 
-def examine() -> list[dict[str, Any]]:
-    """Each check as `{"name", "ok", "detail", "hint"}`."""
+def examine(*, before_start: bool = False) -> list[dict[str, Any]]:
+    """Each check as `{"name", "ok", "detail", "hint"}`. before_start: only what can be told while no server runs."""
     from apps.backend.config import get_settings
 
     try:
@@ -19,7 +19,10 @@ def examine() -> list[dict[str, Any]]:
     except ConfigurationError as error:
         return [asdict(Check("settings", False, error.message, error.hint))]
     from localmind.operations.doctor import examine as look_at_product
+    from localmind.operations.doctor import examine_before_start
 
+    if before_start:
+        return [asdict(check) for check in (*examine_before_start(settings), _binding(settings))]
     return [asdict(check) for check in (*look_at_product(settings), _binding(settings), _service(settings))]
 
 

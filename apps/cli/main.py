@@ -320,11 +320,16 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    before_start: Annotated[
+        bool, typer.Option("--before-start", help="Only what can be told before the servers run: room, settings, keys and passwords.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check versions, settings, disk, model and engines; say how to mend what is wrong. Works while the service is down."""
     from apps.cli import diagnosis, printing
 
-    checks = diagnosis.examine()
+    checks = diagnosis.examine(before_start=before_start)
     printing.print_json(checks) if as_json else printing.print_checks(checks)
     if not all(check["ok"] for check in checks):
         raise typer.Exit(Exit.FAILED)

@@ -33,13 +33,13 @@ def check_secrets(settings: Settings) -> None:
             raise ConfigurationError(f"A key of SECRET_KEY_PREVIOUS {fault}.", hint="Take it out: tokens of a weak key can be forged.")
 
 
-def weakness(secret: str) -> str | None:
-    """What is wrong with a key, without the key; None where nothing is."""
+def weakness(secret: str, *, least_bytes: int = MIN_SECRET_BYTES, least_variety: int = MIN_SECRET_VARIETY) -> str | None:
+    """What is wrong with a key, without the key; None where nothing is. least_variety: different characters."""
     if not secret:
         return "is not set"
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        return f"is weak: it has fewer than {MIN_SECRET_BYTES} characters"
-    if len(set(secret)) < MIN_SECRET_VARIETY:
+    if len(secret.encode()) < least_bytes:
+        return f"is weak: it has fewer than {least_bytes} characters"
+    if len(set(secret)) < least_variety:
         return f"is weak: it has only {len(set(secret))} different characters"
     if any(word in secret.lower() for word in KNOWN_WORDS):
         return "is weak: it holds a well-known word"

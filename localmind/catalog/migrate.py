@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from localmind.catalog.database import Database
 from localmind.errors import ConfigurationError
+from localmind.versions import check_version
 
 HEAD = "0010"
 """The newest migration; a test holds it against the scripts."""
@@ -16,7 +17,10 @@ SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def migrate(database: Database) -> None:
-    """Raises ConfigurationError where a newer Local Mind wrote the catalog."""
+    """Raises ConfigurationError where a newer Local Mind wrote the catalog, or PostgreSQL is too old."""
+    if not database.is_sqlite:
+        with database.read() as connection:
+            check_version("PostgreSQL", connection.exec_driver_sql("SHOW server_version").scalar_one())
     current = revision(database)
     if current == HEAD:
         return

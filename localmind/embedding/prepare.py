@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 from localmind.embedding import minilm
@@ -20,6 +21,10 @@ ROOM_BYTES = 300_000_000
 """The graph, its converted form and what a runtime compiles from it, all at once."""
 
 
+SHIPPED = Path(sys.prefix) / "share/localmind/models"
+"""Forms that were made when an image was."""
+
+
 def prepared(cache_dir: Path, form: str) -> Path:
     """The folder with one of FORMS of the model, made the first time (3 to 5 s); folders of older builders are removed.
 
@@ -27,9 +32,9 @@ def prepared(cache_dir: Path, form: str) -> Path:
     Raises DiskFull, or ConfigurationError where the weights or the runtime are not installed.
     """
     name = f"minilm-{_fingerprint()}-{form}"
-    folder = cache_dir / name
-    if folder.is_dir():
-        return folder
+    for folder in (SHIPPED / name, cache_dir / name):
+        if folder.is_dir():
+            return folder
     cache_dir.mkdir(parents=True, exist_ok=True)
     _check_room(cache_dir, ROOM_BYTES)
     work = Path(tempfile.mkdtemp(prefix=".minilm-", dir=cache_dir))
@@ -65,8 +70,14 @@ def _fingerprint() -> str:
     digest = hashlib.blake2b(digest_size=6)
     for source in (minilm.__file__, __file__):
         digest.update(Path(source).read_bytes())
-    digest.update(str((minilm.model_folder() / "model.safetensors").stat().st_size).encode())
+    digest.update(str(_weights_bytes()).encode())
     return digest.hexdigest()
+
+
+def _weights_bytes() -> int:
+    """As their package says it: an image that brings what was made of them leaves them out."""
+    listed = [file.size for file in metadata.files(minilm.PACKAGE) or () if file.name == "model.safetensors"]
+    return next(filter(None, listed), None) or (minilm.model_folder() / "model.safetensors").stat().st_size
 
 
 def _openvino(folder: Path) -> None:

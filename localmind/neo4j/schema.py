@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from localmind.errors import ConfigurationError
+from localmind.versions import check_version
 
 if TYPE_CHECKING:
     from neo4j import ManagedTransaction, Session
@@ -42,6 +43,7 @@ _MADE = (
     " OPTIONS {indexConfig: {`fulltext.analyzer`: 'standard-folding', `fulltext.eventually_consistent`: false}}",
 )
 _SHOWN = "MATCH (n:LocalMind {id: 'localmind'}) RETURN n.schema AS schema"
+_VERSION = "CALL dbms.components() YIELD name, versions WHERE name = 'Neo4j Kernel' RETURN versions[0] AS version"
 _NOTED = "MERGE (n:LocalMind {id: 'localmind'}) SET n.schema = $schema"
 _AWAITED = "CALL db.awaitIndexes($seconds)"
 
@@ -54,8 +56,11 @@ _THERE_ALREADY = (
 
 
 def prepare(session: Session, *, wait_s: int) -> None:
-    """Make what lacks and wait until every index is there. Raises ConfigurationError where a newer version made the schema."""
+    """Make what lacks and wait until every index is there. Raises ConfigurationError where a newer version made the schema, or Neo4j is too old."""
     from neo4j.exceptions import ClientError
+
+    server = session.execute_read(lambda tx: tx.run(_VERSION).single())
+    check_version("Neo4j", server["version"] if server is not None else "")
 
     found = session.execute_read(lambda tx: tx.run(_SHOWN).single())
     if found is not None and found["schema"] > SCHEMA:

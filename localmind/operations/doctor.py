@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from localmind.errors import ConfigurationError, DataDirInUse, LocalMindError
 from localmind.model import PERSONAL
 from localmind.operations.reports import Check
-from localmind.operations.servers import look_at_servers
+from localmind.operations.servers import look_at_passwords, look_at_servers
 from localmind.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,14 +36,20 @@ INSTALL_AGAIN = "Run `make run` again; it installs what requirements/run.lock na
 
 def examine(settings: Settings, *, opened: LocalMind | None = None) -> list[Check]:
     """Every check in order; one that fails does not keep the others from being made. opened: the product of this process, if it is."""
-    checks = [_python(), _packages(), _data_dir(settings)]
+    checks = [_python(), _packages(settings), _data_dir(settings)]
     composed = opened or _composed(settings)
     if isinstance(composed, Check):
         checks.append(composed)
     else:
         checks.append(Check("settings", True, _told(settings)))
+        checks.append(look_at_passwords(settings))
         checks += _opened_engines(composed) if opened else _closed_engines(composed)
     return [*checks, _llm(settings), _tesseract(settings)]
+
+
+def examine_before_start(settings: Settings) -> list[Check]:
+    """What can be told while no server runs yet: room, settings that fit each other, passwords."""
+    return [_data_dir(settings), _combination(settings), look_at_passwords(settings)]
 
 
 def _python() -> Check:
@@ -53,8 +59,10 @@ def _python() -> Check:
     return Check("python", False, told, "Local Mind needs Python 3.11 or newer: `make run PYTHON=python3.12`.")
 
 
-def _packages() -> Check:
-    missing = [name for name in _required() if not _is_installed(name)]
+def _packages(settings: Settings) -> Check:
+    # Images for servers leave LanceDB out: a third of their size, and the vectors lie in Milvus.
+    spared = {"lancedb"} if settings.milvus_uri else set()
+    missing = [name for name in _required() if name not in spared and not _is_installed(name)]
     if missing:
         return Check("packages", False, f"not installed: {', '.join(missing)}", INSTALL_AGAIN)
     return Check("packages", True, f"localmind {metadata.version('localmind')} and the {len(_required())} packages it needs")
@@ -98,6 +106,16 @@ def _composed(settings: Settings) -> LocalMind | Check:
         return Check("settings", False, error.message, error.hint)
     except ImportError as error:
         return Check("settings", False, f"a package can't be imported: {error}", INSTALL_AGAIN)
+
+
+def _combination(settings: Settings) -> Check:
+    from localmind.wiring.roles import check_servers
+
+    try:
+        check_servers(settings)
+    except LocalMindError as error:
+        return Check("settings", False, error.message, error.hint)
+    return Check("settings", True, _told(settings))
 
 
 def _told(settings: Settings) -> str:

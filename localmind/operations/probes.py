@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from localmind.catalog.catalog import Catalog
 from localmind.errors import StoreUnavailable
+from localmind.versions import check_version
 
 REDIS_TIMEOUT_S = 2.0
 
@@ -12,17 +13,19 @@ WORKER_SILENT_S = 30.0
 
 
 def ask_redis(url: str, *, ca_file: str = "") -> str:
-    """Its version. Raises StoreUnavailable."""
+    """Its version. Raises StoreUnavailable, or ConfigurationError where it is too old."""
     import redis
 
     tls = {"ssl_ca_certs": ca_file} if ca_file and url.startswith("rediss:") else {}
     client = redis.Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, **tls)
     try:
-        return str(client.info("server")["redis_version"])
+        version = str(client.info("server")["redis_version"])
     except (redis.RedisError, OSError) as error:
         raise StoreUnavailable(f"Redis does not answer: {error}.", service="redis", hint="Start it, or mend REDIS_URL.") from error
     finally:
         client.close()
+    check_version("Redis", version)
+    return version
 
 
 def require_workers(catalog: Catalog) -> int:

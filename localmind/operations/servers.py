@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from localmind.accounts.mode import needs_login
 from localmind.errors import LocalMindError
 from localmind.model import PERSONAL
 from localmind.operations import probes
+from localmind.operations.passwords import weak_passwords
 from localmind.operations.reports import Check
+from localmind.settings import Settings
 
 if TYPE_CHECKING:
     from localmind.wiring import LocalMind
@@ -23,6 +26,15 @@ PAGES = {
     "redis": "Start Redis, or mend REDIS_URL: docs/runbook/redis-down.md. Documents are worked off meanwhile, a second later.",
     "workers": "Start one with REDIS_URL and the others set: docs/runbook/worker-down.md.",
 }
+
+
+def look_at_passwords(settings: Settings) -> Check:
+    """Only where other machines reach the service: a laptop's servers listen for it alone."""
+    faults = weak_passwords(settings) if needs_login(settings) else {}
+    if not faults:
+        return Check("passwords", True, "none that could be guessed")
+    told = "; ".join(f"{name}: its password {fault}" for name, fault in faults.items())
+    return Check("passwords", False, told, "Set another, in the server too; `openssl rand -hex 24` makes one.")
 
 
 def look_at_servers(mind: LocalMind, *, opened: bool) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from localmind.model import ChunkId, ChunkKey, Filter, ScoredChunk, SourceId, Te
 from localmind.ranking import best, ranked
 from localmind.vectors._milvus import SCHEMA_VERSION, Connection, Made, Missing, NotLoaded, create, describe, load
 from localmind.vectors.checks import check_query, check_rows, checked, other_model
+from localmind.versions import check_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,7 @@ class MilvusVectors:
         self._ready = False
 
     def open(self) -> None:
+        check_version("Milvus", self._connection.call("get_server_version"))
         self._prepare(self._timeout_s, wait=True)
 
     def close(self) -> None:
