@@ -131,13 +131,13 @@ class Containers:
         except APIError as error:
             if has_image(name):
                 raise
-            raise NoImage(f"the Docker engine has no {name} and cannot pull it; scripts/stack-images builds Redis and MinIO") from error
+            raise NoImage(f"the Docker engine has no {name} and cannot pull it; scripts/images builds Redis and MinIO") from error
 
 
 def image(server: str, given: Mapping[str, str]) -> str:
-    """The one that scripts/stack-images built where there is one, else the public one, which the engine may have to pull."""
+    """The one that scripts/images built where there is one (of those that start as the public ones do), else the public one."""
     built = f"localmind-stack-{server}"
-    return built if has_image(built) else given[f"STACK_{server.upper()}_IMAGE"]
+    return built if server in ("redis", "minio") and has_image(built) else given[f"STACK_{server.upper()}_IMAGE"]
 
 
 def engine_problem() -> str | None:

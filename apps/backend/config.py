@@ -12,7 +12,6 @@ from pydantic_settings import SettingsError
 from localmind.errors import ConfigurationError
 from localmind.settings import Settings
 
-
 SECRETS_DIR = Path("/run/secrets")
 """Where container engines put secrets: a file named as the setting, in small or capital letters. The environment wins."""
 

@@ -56,7 +56,10 @@ _THERE_ALREADY = (
 
 
 def prepare(session: Session, *, wait_s: int) -> None:
-    """Make what lacks and wait until every index is there. Raises ConfigurationError where a newer version made the schema, or Neo4j is too old."""
+    """Make what lacks and wait until every index is there.
+
+    Raises ConfigurationError where a newer version made the schema, or Neo4j is too old.
+    """
     from neo4j.exceptions import ClientError
 
     server = session.execute_read(lambda tx: tx.run(_VERSION).single())

@@ -21,7 +21,15 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "infrastructure/nerdctl/compose.yaml"
 COMMAND = shlex.split(os.environ.get("COMPOSE", "docker compose"))
 PROJECT = "localmind-test"
-SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD", "CATALOG_PASSWORD", "NEO4J_PASSWORD", "REDIS_PASSWORD", "MINIO_SECRET_KEY", "GRAFANA_PASSWORD")
+SECRETS = (
+    "SECRET_KEY",
+    "POSTGRES_PASSWORD",
+    "CATALOG_PASSWORD",
+    "NEO4J_PASSWORD",
+    "REDIS_PASSWORD",
+    "MINIO_SECRET_KEY",
+    "GRAFANA_PASSWORD",
+)
 EMAIL, PASSWORD = "ann@example.org", "correct horse battery staple"
 
 
@@ -40,14 +48,9 @@ def problem() -> str | None:
 
 def images() -> list[str]:
     """The images that the minimal stack takes, those of scripts/images where they are built."""
-    settings = "".join(f"{name}=x\n" for name in SECRETS)
-    done = subprocess.run(
-        [*COMMAND, "--env-file", "/dev/stdin", "-f", str(FILE), "config", "--images"],
-        input=settings + built(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    settings = {name: "x" for name in SECRETS} | dict(line.split("=", 1) for line in built().splitlines())
+    command = [*COMMAND, "--env-file", "/dev/null", "-f", str(FILE), "config", "--images"]
+    done = subprocess.run(command, env={**os.environ, **settings, "COMPOSE_PROFILES": ""}, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
@@ -59,7 +62,9 @@ class Compose:
     def __init__(self, folder: Path, **settings: str) -> None:
         self._env = folder / "env"
         self.port = free_port()
-        self.settings = {name: secrets.token_hex(24) for name in SECRETS} | {"BACKEND_PORT": str(self.port), "COMPOSE_PROFILES": ""} | settings
+        self.settings = (
+            {name: secrets.token_hex(24) for name in SECRETS} | {"BACKEND_PORT": str(self.port), "COMPOSE_PROFILES": ""} | settings
+        )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, trust_env=False)
 
     def __call__(self, *arguments: str, ok: bool = True, timeout_s: float = 300, **settings: str) -> str:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import pytest
@@ -192,7 +191,7 @@ def finished(stack: Compose, jobs: object) -> None:
 
 @dataclass
 class Load:
-    """A document and a search every half second, for as long as it is entered and at most so many. jobs: of what was accepted, by its word."""
+    """A document and a search every half second while it is entered, and so many at most. jobs: of what was accepted, by its word."""
 
     stack: Compose
     jobs: dict[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ def servers() -> Iterator[ContainerServers]:
     missing = [name for name in (image(server, stack_values()) for server in ("redis", "minio")) if not has_image(name)]
     if missing:
         # Not pulled: a test run should not be what downloads them.
-        pytest.skip(f"the Docker engine has no {', '.join(missing)}: run scripts/stack-images, or pull them")
+        pytest.skip(f"the Docker engine has no {', '.join(missing)}: run scripts/images servers redis minio, or pull them")
     with Containers(stack_values()) as containers:
         yield ContainerServers(containers)
 

@@ -10,7 +10,13 @@ from localmind.versions import check_version
 
 @pytest.mark.parametrize(
     ("server", "found"),
-    [("PostgreSQL", "15.10 (Debian 15.10-0+deb12u1)"), ("Neo4j", "5.26.24"), ("Neo4j", "2025.08.0"), ("Milvus", "v2.3.5"), ("Milvus", "2.3-dev")],
+    [
+        ("PostgreSQL", "15.10 (Debian 15.10-0+deb12u1)"),
+        ("Neo4j", "5.26.24"),
+        ("Neo4j", "2025.08.0"),
+        ("Milvus", "v2.3.5"),
+        ("Milvus", "2.3-dev"),
+    ],
 )
 def test_what_is_new_enough_will_do(server: str, found: str) -> None:
     check_version(server, found)

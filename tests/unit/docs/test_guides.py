@@ -31,8 +31,11 @@ OTHER_NAMES = {
     "README",
     "HTTP",
     "PART_OF",
+    "COMPOSE_PROFILES",
+    "CONTAINERD_NAMESPACE",
+    *re.findall(r"\$\{(\w+)", (DOCS.parent / "infrastructure/nerdctl/compose.yaml").read_text()),
 }
-"""Settings of other programs, and placeholders of the examples."""
+"""Settings of other programs and of the compose file, and placeholders of the examples."""
 
 
 @pytest.fixture(params=GUIDES, ids=lambda path: path.stem)
