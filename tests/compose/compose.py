@@ -109,5 +109,5 @@ def eventually(holds: Callable[[], bool], what: Callable[[], object], timeout_s:
     begun = time.monotonic()
     while not holds():
         assert time.monotonic() - begun < timeout_s, what()
-        time.sleep(0.5)
+        time.sleep(0.2)
     return time.monotonic() - begun
