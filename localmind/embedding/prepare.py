@@ -76,8 +76,12 @@ def _fingerprint() -> str:
 
 def _weights_bytes() -> int:
     """As their package says it: an image that brings what was made of them leaves them out."""
-    listed = [file.size for file in metadata.files(minilm.PACKAGE) or () if file.name == "model.safetensors"]
-    return next(filter(None, listed), None) or (minilm.model_folder() / "model.safetensors").stat().st_size
+    try:
+        listed = metadata.files(minilm.PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        listed = []
+    told = next((file.size for file in listed if file.name == "model.safetensors"), None)
+    return told or (minilm.model_folder() / "model.safetensors").stat().st_size
 
 
 def _openvino(folder: Path) -> None:
