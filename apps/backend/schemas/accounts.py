@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue, StrictBool
 
-from apps.backend.schemas.common import Clean, Filled, Id, Number, Reply, Request, Time, Whole
+from apps.backend.schemas.common import Clean, Filled, Id, NoBool, Reply, Request, Time
 from localmind.accounts.keys import NewApiKey
 from localmind.accounts.members import Invited, Profile
 from localmind.accounts.model import ApiKey, Invitation, LoginRule, Role, Scope
@@ -147,7 +147,7 @@ class InviteIn(Request):
 
     email: Email
     role: Role = Role.VIEWER
-    days: Whole = Field(7, ge=1, le=30, description="Until it expires.")
+    days: Annotated[int, Field(ge=1, le=30, description="Until it expires."), NoBool] = 7
 
 
 class InvitationOut(Reply):
@@ -223,13 +223,13 @@ class ApiKeyIn(Request):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = Field(description="read, write, admin: each includes the former.")
     spaces: Annotated[list[Id], Field(min_length=1, max_length=100)] | None = Field(None, description="Ids of the only spaces it opens.")
-    days: Whole | None = Field(None, ge=1, le=3650, description="Until it expires; null: never.")
+    days: Annotated[int, Field(ge=1, le=3650, description="Until it expires; null: never."), NoBool] | None = None
 
 
 class RotateIn(Request):
     model_config = _example({"overlap_hours": 24})
 
-    overlap_hours: Number = Field(24, ge=0, le=720, description="How long the old key holds beside the new one.")
+    overlap_hours: Annotated[float, Field(ge=0, le=720, description="How long the old key holds beside the new one."), NoBool] = 24
 
 
 class ApiKeyOut(Reply):

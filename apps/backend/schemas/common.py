@@ -48,8 +48,8 @@ def _not_blank(value: str) -> str:
 Time = Annotated[datetime, PlainSerializer(_iso, return_type=str, when_used="json")]
 """ISO 8601, UTC, with Z."""
 
-Whole = Annotated[int, BeforeValidator(_no_bool)]
-Number = Annotated[float, BeforeValidator(_no_bool)]
+NoBool = BeforeValidator(_no_bool)
+"""Stands after a number's bounds: before them it keeps them out of the API's description."""
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 """A time that is given: ISO 8601 with a zone."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, StrictBool
 
-from apps.backend.schemas.common import Number, Reply, Request, Time
+from apps.backend.schemas.common import NoBool, Reply, Request, Time
 
 if TYPE_CHECKING:
     from localmind.catalog.quotas import Held
@@ -176,7 +176,7 @@ class LimitsOut(Reply):
         return cls(**asdict(quota), held=HeldOut.model_validate(held))
 
 
-LimitIn = Annotated[Number, Field(ge=0, le=1e15)]
+LimitIn = Annotated[float, Field(ge=0, le=1e15), NoBool]
 
 
 class LimitsIn(Request):

@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from apps.backend.schemas.accounts import ConsentVersion
-from apps.backend.schemas.common import Reply, Request, Whole
+from apps.backend.schemas.common import NoBool, Reply, Request
 from localmind.catalog.retention import Rules
 
 MOST_DAYS = 36_500
-Days = Annotated[Whole, Field(ge=1, le=MOST_DAYS)]
+Days = Annotated[int, Field(ge=1, le=MOST_DAYS), NoBool]
 
 
 class RetentionIn(Request):

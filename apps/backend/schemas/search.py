@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from apps.backend.schemas.common import Filled, Id, Reply, Request, Tag, Whole
+from apps.backend.schemas.common import Filled, Id, NoBool, Reply, Request, Tag
 from localmind.model import Answer, Citation, Mode, SearchResult
 
 SourceIds = Annotated[list[Id], Field(max_length=1000, description="Only these sources; an empty list finds nothing.")]
@@ -18,7 +18,7 @@ class SearchIn(Request):
 
     query: Annotated[Filled, Field(max_length=4000)]
     mode: Mode = Mode.HYBRID
-    limit: Annotated[Whole, Field(ge=1, le=100)] = 10
+    limit: Annotated[int, Field(ge=1, le=100), NoBool] = 10
     source_ids: SourceIds | None = None
     tags: SomeTags | None = None
 
