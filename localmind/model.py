@@ -450,6 +450,8 @@ class Job:
     attempts: int = 0
     owner: str | None = None
     """The claim that has it while it runs: whoever works on it shows this to change it."""
+    request_id: str | None = None
+    """The request that queued it; None: no request did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,12 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, mind: LocalMind | None = None, *, patient: bool = True, log_to: logs.Target = "stdout"
+) -> FastAPI:
     """The app over a product that is opened and closed with it. Without `mind` it is composed from the settings, in the background.
 
-    patient: it waits for servers that can't be reached yet.
+    patient: it waits for servers that can't be reached yet. log_to: standard error where standard output is a command's answer.
     Raises ConfigurationError where logins are needed and SECRET_KEY is weak.
     """
     settings = settings or (mind.settings if mind is not None else get_settings())
@@ -98,6 +100,7 @@ def create_app(settings: Settings | None = None, mind: LocalMind | None = None, 
     )
     app.state.service = Service(settings, mind, patient=patient)
     app.state.rates = rates
+    app.state.log_to = log_to
     app.state.has_logins = needs_login(settings)
     errors.install(app)
     docs.install(app)
@@ -149,7 +152,7 @@ def _has_pages(settings: Settings) -> bool:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    logs.configure(service.settings.log_level)
+    logs.configure(service.settings.log_level, target=app.state.log_to)
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     service.start()
     async with AsyncExitStack() as pages:

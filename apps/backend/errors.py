@@ -79,9 +79,11 @@ class Problem(NamedTuple):
             **self.fields,
         }
 
-    def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    def response(self, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
+        """The request's log line says error_type too."""
+        scope["state"]["error_type"] = self.error_type
         # JSON in ASCII: a detail may quote what a client sent, and a lone surrogate has no UTF-8.
-        content = json.dumps(self.body(request_id)).encode()
+        content = json.dumps(self.body(request_id(scope))).encode()
         return Response(content, self.status, dict(headers or {}), media_type="application/problem+json")
 
 
@@ -153,19 +155,19 @@ def _allowed(request: Request) -> str:
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.LocalMindError)
-    return from_error(error).response(request_id(request.scope), headers_of(error))
+    return from_error(error).response(request.scope, headers_of(error))
 
 
 async def _malformed(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return from_validation(error.errors()).response(request_id(request.scope))
+    return from_validation(error.errors()).response(request.scope)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     problem = from_cause(error.__cause__) or _explained(request, error)
     headers = {"Allow": _allowed(request)} if problem.status == 405 else error.headers
-    return problem.response(request_id(request.scope), headers)
+    return problem.response(request.scope, headers)
 
 
 def _explained(request: Request, error: HTTPException) -> Problem:

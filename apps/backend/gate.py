@@ -103,4 +103,4 @@ async def _turn_away(error: LocalMindError, scope: Scope, receive: Receive, send
         await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
     else:
         problem = errors.from_error(error)
-        await problem.response(errors.request_id(scope), errors.headers_of(error))(scope, receive, send)
+        await problem.response(scope, errors.headers_of(error))(scope, receive, send)

@@ -35,7 +35,7 @@ class StopWrites:
                 else:
                     await to_thread.run_sync(mode.require_off)
             except LocalMindError as error:
-                await errors.from_error(error).response(errors.request_id(scope), errors.headers_of(error))(scope, receive, send)
+                await errors.from_error(error).response(scope, errors.headers_of(error))(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

@@ -62,14 +62,14 @@ class RequestContext:
 
         client = scope.get("client")
         address = client[0] if client else None
-        with structlog.contextvars.bound_contextvars(request_id=request_id), acting(request_id=request_id, address=address):
+        with acting(request_id=request_id, address=address):  # every log line of the request has its id, and who asks
             try:
                 await self.app(scope, receive, send_with_headers)
             except Exception:
                 # The process's boundary: whatever was not foreseen is logged in full and told to the client as a 500.
                 log.exception("request_crashed", route=route_of(scope), method=scope["method"])
                 if not status:
-                    await errors.UNEXPECTED.response(request_id)(scope, receive, send_with_headers)
+                    await errors.UNEXPECTED.response(scope)(scope, receive, send_with_headers)
             finally:
                 _record(scope, status, time.perf_counter() - began)
 
@@ -79,7 +79,9 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
     route, method = route_of(scope), scope["method"] if scope["method"] in _METHODS else "OTHER"
     metrics.http_requests_total.labels(method, route, str(status)).inc()
     metrics.http_request_duration_seconds.labels(method, route).observe(seconds)
-    log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2))
+    error_type = scope["state"].get("error_type")
+    wrong = {} if error_type is None else {"error_type": error_type}
+    log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2), **wrong)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -106,7 +108,7 @@ class BodyLimit:
         limit = self.limit_of(scope["method"], scope["path"])
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdigit() and int(announced) > limit:
-            response = errors.from_error(too_large(limit)).response(errors.request_id(scope), {"Connection": "close"})
+            response = errors.from_error(too_large(limit)).response(scope, {"Connection": "close"})
             await response(scope, receive, send)
             return
         received = 0

@@ -84,7 +84,7 @@ class _Answer:
 
     def give_up(self) -> None:
         if not self._has_begun:
-            response = errors.from_error(deadline.too_late()).response(errors.request_id(self._scope), {"Connection": "close"})
+            response = errors.from_error(deadline.too_late()).response(self._scope, {"Connection": "close"})
             self._task = asyncio.ensure_future(response(self._scope, self._receive, self._send))
 
     async def given_up(self) -> None:

@@ -40,7 +40,7 @@ class OriginGuard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.detail})
         else:
-            await refusal.response(errors.request_id(scope))(scope, receive, send)
+            await refusal.response(scope)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> errors.Problem | None:
         host = headers.get("host", "")

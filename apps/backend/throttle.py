@@ -57,7 +57,7 @@ class Throttle:
 
 async def refuse(verdict: Verdict, told: dict[str, str], scope: Scope, receive: Receive, send: Send) -> None:
     error = too_many(verdict)
-    response = errors.from_error(error).response(errors.request_id(scope), {**told, **errors.headers_of(error)})
+    response = errors.from_error(error).response(scope, {**told, **errors.headers_of(error)})
     await response(scope, receive, send)
 
 

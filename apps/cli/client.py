@@ -141,7 +141,7 @@ def _own_service(settings: Settings) -> Iterator[httpx.Client]:
     # Whoever can open the catalog need not log in to it, but an API key says whose documents these are.
     auth = "required" if settings.localmind_api_key.get_secret_value() else "auto"
     quiet = settings.model_copy(update={"web": False, "host": "127.0.0.1", "log_level": "ERROR", "auth": auth})
-    app = create_app(quiet, patient=False)
+    app = create_app(quiet, patient=False, log_to="stderr")
     with tempfile.TemporaryDirectory(prefix="localmind-") as folder:  # for its owner alone, so the socket is
         socket = str(Path(folder) / "api.sock")
         server = uvicorn.Server(uvicorn.Config(app, uds=socket, log_config=None, lifespan="on", timeout_graceful_shutdown=2))

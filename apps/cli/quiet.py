@@ -7,4 +7,4 @@ def quiet() -> None:
     """From now on errors alone, on standard error: structlog, left alone, writes all of it between the answer's lines."""
     from localmind.operations import logs
 
-    logs.configure("ERROR")
+    logs.configure("ERROR", target="stderr")

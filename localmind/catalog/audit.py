@@ -197,7 +197,8 @@ class AuditTable:
             end = Link(rows[-1]["seq"], rows[-1]["hash"])
         connection.execute(sa.insert(audit_event), rows)
         for row in rows:  # the log, where it is kept elsewhere, proves that nobody rewrote a whole chain
-            log.info("audit", kind=row["event"], **{name: row[name] for name in ("tenant", "seq", "actor", "space", "details", "hash")})
+            said = {name: row[name] for name in ("seq", "actor", "space", "details", "hash")}
+            log.info("audit", kind=row["event"], tenant_id=tenant, request_id=row["request_id"], **said)
         head = {"tenant": tenant, "seq": end.seq, "hash": end.hash, "anchor_seq": 0, "anchor_hash": ""}
         insert = self._db.insert(audit_chain).values(head)
         connection.execute(insert.on_conflict_do_update(index_elements=["tenant"], set_={"seq": end.seq, "hash": end.hash}))

@@ -195,7 +195,13 @@ def sqlite_url(path: Path) -> str:
 
 
 def _create_sqlite(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, pool_size=10, max_overflow=30, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+    engine = sa.create_engine(
+        url,
+        pool_size=10,
+        max_overflow=30,
+        hide_parameters=True,  # they hold documents' text, and errors are logged
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from localmind.accounts.acting import current
 from localmind.catalog import claims, cursors
 from localmind.catalog.chunks import batched
 from localmind.catalog.database import Database
@@ -53,8 +54,8 @@ class JobTable:
         self._tenants_after = ""
 
     def add(self, tenant: TenantId, rows: Sequence[tuple[str, SourceId, int, int]]) -> list[JobId]:
-        """Queue (kind, source, version, priority) each; ids in order."""
-        now = time.time()
+        """Queue (kind, source, version, priority) each, for the request of this context; ids in order."""
+        now, request_id = time.time(), current().request_id
         ids = sorted(random_id() for _ in rows)  # within a millisecond they come in no order, and the first is worked first
         values = [
             {
@@ -65,6 +66,7 @@ class JobTable:
                 "version": version,
                 "status": JobStatus.QUEUED,
                 "progress": 0.0,
+                "request_id": request_id,
                 "attempts": 0,
                 "failures": 0,
                 "priority": priority,
@@ -236,6 +238,7 @@ class JobTable:
                 .values(
                     status=JobStatus.QUEUED,
                     error=None,
+                    request_id=current().request_id,
                     attempts=0,
                     failures=0,
                     cancel=False,
@@ -329,5 +332,6 @@ def to_job(row: Any) -> Job:
         "usage": row.usage,
         "attempts": row.attempts,
         "owner": row.owner,
+        "request_id": row.request_id,
     }
     return Job(**values)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from localmind.catalog.database import Database
 from localmind.errors import ConfigurationError
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest migration; a test holds it against the scripts."""
 
 SCRIPTS = Path(__file__).parent / "migrations"

@@ -40,7 +40,14 @@ _FULL = "53100"
 def create_engine(url: sa.URL, *, pool: int) -> sa.Engine:
     """pool: connections that are kept; as many again may be opened under load. Connects to nothing. Raises MissingExtra."""
     try:
-        engine = sa.create_engine(url, pool_size=pool, max_overflow=pool, pool_timeout=POOL_TIMEOUT_S, connect_args=_arguments(url))
+        engine = sa.create_engine(
+            url,
+            pool_size=pool,
+            max_overflow=pool,
+            pool_timeout=POOL_TIMEOUT_S,
+            hide_parameters=True,  # they hold documents' text, and errors are logged
+            connect_args=_arguments(url),
+        )
     except ModuleNotFoundError as error:
         raise MissingExtra("PostgreSQL needs psycopg.", hint="pip install 'localmind[servers]'") from error
     except exc.ArgumentError as error:

@@ -18,6 +18,7 @@ from localmind.extraction.port import Extractor, PaidExtractor, Passage
 from localmind.graph.port import ChunkExtraction
 from localmind.ids import text_hash
 from localmind.ingest.budget import Budget
+from localmind.ingest.context import about
 from localmind.ingest.failures import Failures
 from localmind.ingest.store import Store
 from localmind.llm.metering import Spent
@@ -103,7 +104,8 @@ class Enrich:
 
     def _work(self, job: Job) -> None:
         try:
-            self._enrich(job)
+            with about(job):
+                self._enrich(job)
         except Exception as error:
             self._failures.give_up(job, error)
         finally:

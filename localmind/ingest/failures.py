@@ -9,11 +9,14 @@ import structlog
 
 from localmind.catalog.jobs import Claim
 from localmind.errors import Cancelled, LocalMindError, StoreUnavailable
+from localmind.ingest.context import about
 from localmind.ingest.outages import Outages
 from localmind.ingest.store import Store
 from localmind.ingest.work import job_error
 from localmind.model import Job, JobStatus
 from localmind.operations import metrics
+
+log = structlog.get_logger(__name__)
 
 CRASHES = 25
 """Times that a job may be begun without getting on before it is taken for the cause of the crashes."""
@@ -42,7 +45,6 @@ class Failures:
 
     def give_up(self, job: Job, error: BaseException | None, *, cancelled: bool = False) -> None:
         """Postpone the job, or end it and take back what it staged. Does nothing where another worker has it by now."""
-        log = structlog.get_logger(__name__)
         jobs = self._store.catalog.jobs
         if not jobs.confirm([job]):
             return
@@ -57,7 +59,8 @@ class Failures:
             jobs.postpone(job, delay_s=self.outages.met(error), error=facts, count=False)
             return
         known = isinstance(error, LocalMindError)
-        log.warning("job_failed", job_id=job.id, kind=job.kind, stage=stage, error_type=facts["type"], exc_info=None if known else error)
+        with about(job):
+            log.warning("job_failed", kind=job.kind, stage=stage, error_type=facts["type"], exc_info=None if known else error)
         if self.try_again(job, error, facts):
             return
         metrics.ingestion_failures_total.labels(facts["type"]).inc()

@@ -26,6 +26,7 @@ from localmind.extraction.port import Extractor, Passage
 from localmind.ids import random_id
 from localmind.ingest.active import Active, Batch
 from localmind.ingest.claimed import Claimed
+from localmind.ingest.context import about
 from localmind.ingest.enrich import Enrich
 from localmind.ingest.events import Changes
 from localmind.ingest.failures import Failures
@@ -36,6 +37,8 @@ from localmind.ingest.work import Work
 from localmind.llm.tokens import estimated_tokens
 from localmind.model import Job, JobId, JobStatus, SourceId, TenantId
 from localmind.operations import metrics
+
+log = structlog.get_logger(__name__)
 
 EMBEDDERS = 2
 """Batches in the embedder at once: while one is being tokenized, or its last texts computed, the other keeps the cores busy."""
@@ -167,11 +170,12 @@ class Pipeline:
                 claim = self._next_claim()
                 if claim is None:
                     continue
-                if claim.job.kind == "delete":
-                    self._delete(claim)
-                else:
-                    self._prepare(prepare, claim)
-                    self._changes.announce([claim.job.id])
+                with about(claim.job):
+                    if claim.job.kind == "delete":
+                        self._delete(claim)
+                    else:
+                        self._prepare(prepare, claim)
+                        self._changes.announce([claim.job.id])
             except StoreUnavailable as error:  # the catalog is away: the job's lease brings it back
                 self._outages.met(error)
             except Exception as error:  # it is full: the job's lease or the next try brings it back
@@ -228,6 +232,7 @@ class Pipeline:
             for job in jobs:
                 self._failures.give_up(job, error)
         else:
+            log.info("documents_removed", documents=len(sources))
             self._tidy.changed(tenant, len(sources))
             self.on_change(tenant)
             self._outages.over()
@@ -335,15 +340,16 @@ class Pipeline:
         job = work.job
         if work.taken:
             return
-        try:
-            if work.is_lost:
-                self._failures.give_up(job, work.failed)
-            else:
-                self._finish(work)
-        except Exception as error:  # nobody keeps the job's lease any more: at its end it goes on after its commit
-            _log_fault("finish", error)
-            with suppress(Exception):
-                self._failures.give_up(job, error if isinstance(error, Unavailable) else Unavailable(str(error)))
+        with about(job):
+            try:
+                if work.is_lost:
+                    self._failures.give_up(job, work.failed)
+                else:
+                    self._finish(work)
+            except Exception as error:  # nobody keeps the job's lease any more: at its end it goes on after its commit
+                _log_fault("finish", error)
+                with suppress(Exception):
+                    self._failures.give_up(job, error if isinstance(error, Unavailable) else Unavailable(str(error)))
         self._active.remove(work)
 
     def _finish(self, work: Work) -> None:
@@ -355,7 +361,9 @@ class Pipeline:
             self.enrich.submit(work.job)
         elif has_leftovers:
             self._jobs.finish([work.job], JobStatus.SUCCEEDED)
-        metrics.ingestion_duration_seconds.labels(work.revision.kind).observe(time.time() - work.job.created_at.timestamp())
+        took_s = time.time() - work.job.created_at.timestamp()
+        metrics.ingestion_duration_seconds.labels(work.revision.kind).observe(took_s)
+        log.info("document_indexed", kind=work.revision.kind, version=work.job.version, chunks=len(work.places), took_s=round(took_s, 3))
 
     # --- beside
 
@@ -412,4 +420,4 @@ class Pipeline:
 
 
 def _log_fault(stage: str, error: Exception) -> None:
-    structlog.get_logger(__name__).warning("pipeline_fault", stage=stage, error_type=type(error).__name__, exc_info=error)
+    log.warning("pipeline_fault", stage=stage, error_type=type(error).__name__, exc_info=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -84,6 +85,23 @@ def test_what_is_put_in_is_found_and_cited(fleet: Fleet) -> None:
 
 def test_services_go_by_their_servers_names(fleet: Fleet) -> None:
     assert fleet.get("/health")["services"] == dict.fromkeys(("postgresql", "milvus", "neo4j", "minio", "redis", "workers"), "healthy")
+
+
+def test_a_request_can_be_followed_into_the_worker(fleet: Fleet) -> None:
+    asked, word = f"follow-{secrets.token_hex(4)}", f"q{secrets.token_hex(8)}"
+    body = {"title": f"On {word}", "text": f"The {word} boils at ninety degrees."}
+    accepted = fleet.call("POST", "/api/v1/sources/text", json=body, headers={"X-Request-ID": asked}).json()
+    fleet.wait_for(accepted["job_id"])
+
+    def lines(process: Process) -> list[dict[str, object]]:
+        return [json.loads(line) for line in process.log.splitlines() if f'"{asked}"' in line]
+
+    eventually(lambda: any(line["event"] == "document_indexed" for line in lines(fleet.worker)), "the worker must log it", 10)
+    (indexed,) = (line for line in lines(fleet.worker) if line["event"] == "document_indexed")
+    assert (indexed["source_id"], indexed["job_id"]) == (accepted["source_id"], accepted["job_id"])
+    assert {line["event"] for line in lines(fleet.backend)} == {"request", "audit"}
+    fleet.post("/api/v1/search", {"query": f"What of {word}?"})
+    assert word not in fleet.worker.log and word not in fleet.backend.log
 
 
 def test_the_backends_figures_are_added_up(fleet: Fleet) -> None:

@@ -56,5 +56,5 @@ def test_a_full_disk_behind_a_framework_error_is_told_as_such() -> None:
 
 
 def test_a_lone_surrogate_in_a_detail_can_be_sent() -> None:
-    response = problems.from_error(errors.NotFound("no \ud800")).response("r1")
+    response = problems.from_error(errors.NotFound("no \ud800")).response({"state": {"request_id": "r1"}})
     assert b"\\ud800" in response.body

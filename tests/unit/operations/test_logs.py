@@ -1,4 +1,4 @@
-"""One set-up for all loggers: JSON lines for machines, and never a document's text."""
+"""One set-up for all loggers: JSON lines for machines, who acts and for which request, and never a document's text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from localmind.accounts.acting import act_as, acting
+from localmind.accounts.model import OWNER_HERE, Principal, Role, UserId
+from localmind.model import TenantId
 from localmind.operations import logs
 
 
@@ -22,7 +25,7 @@ def _as_it_was() -> Iterator[None]:
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
-    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_both_kinds_of_loggers_write_json_with_what_is_bound(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,14 +50,14 @@ def test_the_level_holds_for_both(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_traceback_shows_no_local_variables(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, terminal: bool
 ) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     logs.configure("INFO")
     text = "what the document says"
     try:
         raise RuntimeError(f"{len(text)} characters")
     except RuntimeError:
         structlog.get_logger().exception("crashed")
-    told = capsys.readouterr().err
+    told = capsys.readouterr().out
     assert "RuntimeError" in told and text not in told.replace('text = "what the document says"', "")
 
 
@@ -63,3 +66,36 @@ def test_configuring_twice_writes_once(capsys: pytest.CaptureFixture[str]) -> No
     logs.configure("INFO")
     structlog.get_logger().info("once")
     assert len(lines(capsys)) == 1
+
+
+def test_each_line_says_for_which_request_and_who_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO")
+    with acting(request_id="r1", address="192.0.2.7"):
+        structlog.get_logger().info("before_login")
+        act_as(Principal(TenantId("t1"), UserId("u1"), Role.EDITOR))
+        structlog.get_logger().info("by_somebody", tenant_id="said")
+        logging.getLogger("some.library").warning("too")
+    with acting(principal=OWNER_HERE):
+        structlog.get_logger().info("without_logins")
+    before, ours, theirs, here = lines(capsys)
+    assert before["request_id"] == "r1" and "tenant_id" not in before and "user_id" not in before
+    assert (ours["tenant_id"], ours["user_id"], ours["request_id"]) == ("said", "u1", "r1")
+    assert (theirs["tenant_id"], theirs["user_id"]) == ("t1", "u1")
+    assert here["tenant_id"] == "personal" and "user_id" not in here and "request_id" not in here
+    assert {"timestamp", "level", "event"} <= before.keys() and "192.0.2.7" not in str(before)
+
+
+def test_other_peoples_code_is_never_asked_for_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("DEBUG")
+    for name in ("openai", "neo4j.io", "pymilvus", "kombu"):
+        logging.getLogger(name).debug("sending: what the document says")
+    logging.getLogger("localmind.ingest").debug("ours")
+    assert [line["event"] for line in lines(capsys)] == ["ours"]
+    logs.configure("INFO")
+
+
+def test_a_command_logs_beside_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("WARNING", target="stderr")
+    structlog.get_logger().warning("engine_away")
+    told = capsys.readouterr()
+    assert told.out == "" and json.loads(told.err)["event"] == "engine_away"
