@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log, redirect_stderr(log):
         settings = Settings(_env_file=None, data_dir=Path(folder) / "data", seed_guides=False, web=False)
         mind = build(settings)
-        app = create_app(settings, mind)
+        app = create_app(settings, mind, log_to="stderr")
         with served(app) as address:
             service = app.state.service
             assert service.wait(120) and service.error is None, service.error
