@@ -48,7 +48,7 @@ def problem() -> str | None:
 
 def images() -> list[str]:
     """The images that the minimal stack takes, those of scripts/images where they are built."""
-    settings = {name: "x" for name in SECRETS} | dict(line.split("=", 1) for line in built().splitlines())
+    settings = dict.fromkeys(SECRETS, "x") | dict(line.split("=", 1) for line in built().splitlines())
     command = [*COMMAND, "--env-file", "/dev/null", "-f", str(FILE), "config", "--images"]
     done = subprocess.run(command, env={**os.environ, **settings, "COMPOSE_PROFILES": ""}, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
