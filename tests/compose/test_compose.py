@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -110,7 +111,7 @@ def test_the_backend_starts_in_seconds(stack: Compose) -> None:
     for _ in range(3):  # the machine may have other work meanwhile
         stack("stop", "backend")
         begun = time.monotonic()
-        stack("start", "backend")
+        subprocess.run(["docker", "start", "sce-backend"], check=True, capture_output=True)  # compose looks at all the others first
         eventually(lambda: answers(stack), lambda: stack("logs", "--tail", "5", "backend"), 60)
         took_s.append(time.monotonic() - begun)
     print(f"backend start to ready: {', '.join(f'{each:.1f}' for each in took_s)} s")
