@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-u
 run: $(VENV)/.run
 	@$(BIN)/localmind serve
 
+# Where the shell forbids bytecode, each of the dozens of processes that tests start would compile the product anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 

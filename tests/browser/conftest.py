@@ -70,14 +70,12 @@ class Seen:
 
 
 @contextmanager
-def serving(folder: Path, model_cache: Path, **changes: str) -> Iterator[Service]:
-    """The service with an empty knowledge base in the folder. changes: settings, by their names in the environment."""
-    (folder / "data").mkdir()
-    (folder / "data" / "models").symlink_to(model_cache, target_is_directory=True)
+def serving(data_dir: Path, **changes: str) -> Iterator[Service]:
+    """The service on the data directory. changes: settings, by their names in the environment."""
     port = _free_port()
-    settings = {"DATA_DIR": str(folder / "data"), "PORT": str(port), "SEED_GUIDES": "false", "MAX_UPLOAD_MB": str(MAX_UPLOAD_MB)}
+    settings = {"DATA_DIR": str(data_dir), "PORT": str(port), "SEED_GUIDES": "false", "MAX_UPLOAD_MB": str(MAX_UPLOAD_MB)}
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH")}
-    with (folder / "log").open("wb") as log:
+    with (data_dir / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", "from apps.cli.main import run; run()", "serve"],
             cwd=Path(__file__).parents[2],
@@ -87,7 +85,7 @@ def serving(folder: Path, model_cache: Path, **changes: str) -> Iterator[Service
         )
         try:
             service = Service(f"http://127.0.0.1:{port}")
-            _wait_until_up(service, process, folder / "log")
+            _wait_until_up(service, process, data_dir / "log")
             yield service
         finally:
             process.terminate()
@@ -95,8 +93,8 @@ def serving(folder: Path, model_cache: Path, **changes: str) -> Iterator[Service
 
 
 @pytest.fixture(scope="module")
-def running_service(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("service"), model_cache) as service:
+def running_service(tmp_path_factory: pytest.TempPathFactory, new_data_dir: Callable[[Path], Path]) -> Iterator[Service]:
+    with serving(new_data_dir(tmp_path_factory.mktemp("service") / "data")) as service:
         yield service
 
 

@@ -34,9 +34,9 @@ def provider() -> Iterator[OIDCProvider]:
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory, model_cache: Path, provider: OIDCProvider) -> Iterator[Service]:
+def team(tmp_path_factory: pytest.TempPathFactory, new_data_dir: Callable[[Path], Path], provider: OIDCProvider) -> Iterator[Service]:
     """A service for people who log in: Ann owns the first tenant, Vic only reads there, Eve owns another one."""
-    folder = tmp_path_factory.mktemp("team")
+    folder = new_data_dir(tmp_path_factory.mktemp("team") / "data")
     settings = {
         "AUTH": "required",
         "SECRET_KEY": "Vt5v0h7mQmYQ1cZk3r8sXw2nB6yD4uJf",
@@ -46,10 +46,10 @@ def team(tmp_path_factory: pytest.TempPathFactory, model_cache: Path, provider: 
         "OIDC_CLIENT_ID": CLIENT_ID,
         "OIDC_CLIENT_SECRET": CLIENT_SECRET,
     }
-    with serving(folder, model_cache, **settings) as service:
+    with serving(folder, **settings) as service:
         lower = {name.lower(): value for name, value in settings.items()}
         for name, role, tenant in PEOPLE:
-            create_user(Settings(_env_file=None, data_dir=folder / "data", **lower), f"{name}@example.org", PASSWORD, role, tenant=tenant)
+            create_user(Settings(_env_file=None, data_dir=folder, **lower), f"{name}@example.org", PASSWORD, role, tenant=tenant)
         yield service
 
 

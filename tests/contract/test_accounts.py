@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,8 +15,7 @@ from localmind.accounts.model import OWNER_HERE, Principal, Role, Scope
 from localmind.catalog.account_tables import api_key, invitation, login_attempt, refresh_token, session
 from localmind.catalog.account_tables import space as space_table
 from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.migrate import migrate
+from localmind.catalog.database import Database
 from localmind.errors import Conflict, Forbidden, InvalidInput, NotFound, TooManyAttempts, Unauthenticated
 from localmind.model import PERSONAL, TenantId
 from localmind.settings import Settings
@@ -30,24 +27,10 @@ HERE = "192.0.2.1"
 CHEAP = {"auth": "required", "secret_key": SECRET, "password_memory_kib": 8, "password_rounds": 1}
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty catalog, migrated once."""
-    path = tmp_path_factory.mktemp("template") / "catalog.db"
-    database = Database(sqlite_url(path))
-    migrate(database)
-    assert database.fold()
-    database.close()
-    return path
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
-def another(request: pytest.FixtureRequest, tmp_path: Path, template: Path) -> Iterator[Open]:
+def another(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Opens the test's catalog, as one more process would."""
-    if request.param == "sqlite":
-        url = sqlite_url(Path(shutil.copy(template, tmp_path / "catalog.db")))
-    else:
-        url = request.getfixturevalue("postgresql_url")
+    url = request.getfixturevalue("catalog_url" if request.param == "sqlite" else "postgresql_url")
     opened: list[Database] = []
 
     def open_() -> Database:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +20,7 @@ from localmind.catalog.audit import Event, note
 from localmind.catalog.audit_chain import BEGINNING, Link, flaws, hash_of
 from localmind.catalog.audit_tables import audit_chain, audit_event
 from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.migrate import migrate
+from localmind.catalog.database import Database
 from localmind.catalog.retention import Rules
 from localmind.chat.conversations import Conversations
 from localmind.errors import StoreUnavailable
@@ -35,22 +33,9 @@ ONE, OTHER = TenantId("one"), TenantId("other")
 ANN = UserId("ann")
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty catalog, migrated once."""
-    path = tmp_path_factory.mktemp("template") / "catalog.db"
-    database = Database(sqlite_url(path))
-    migrate(database)
-    assert database.fold()
-    database.close()
-    return path
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
-def catalog(request: pytest.FixtureRequest, tmp_path: Path, template: Path) -> Iterator[Catalog]:
-    is_sqlite = request.param == "sqlite"
-    url = sqlite_url(Path(shutil.copy(template, tmp_path / "catalog.db"))) if is_sqlite else request.getfixturevalue("postgresql_url")
-    database = Database(url)
+def catalog(request: pytest.FixtureRequest) -> Iterator[Catalog]:
+    database = Database(request.getfixturevalue("catalog_url" if request.param == "sqlite" else "postgresql_url"))
     yield Catalog(database)
     database.close()
 

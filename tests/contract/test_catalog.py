@@ -18,7 +18,7 @@ from hypothesis import given
 from localmind.blobs.local import LocalBlobs
 from localmind.catalog.catalog import Catalog
 from localmind.catalog.chunks import Place
-from localmind.catalog.database import Database, sqlite_url
+from localmind.catalog.database import Database
 from localmind.catalog.jobs import BULK, INTERACTIVE
 from localmind.catalog.migrate import migrate
 from localmind.catalog.tables import job as job_table
@@ -47,16 +47,15 @@ LEASE_S = 30.0
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
-def another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+def another(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Opens the test's catalog, as one more process would."""
-    url = sqlite_url(tmp_path / "catalog.db") if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+    url = request.getfixturevalue("catalog_url" if request.param == "sqlite" else "postgresql_url")
     opened: list[Database] = []
 
     def open_() -> Database:
         opened.append(Database(url))
         return opened[-1]
 
-    migrate(open_())
     yield open_
     for database in opened:
         database.close()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from localmind.catalog.communities import CommunityTable, Member
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.migrate import migrate
+from localmind.catalog.database import Database
 from localmind.errors import BadCursor, NotFound
 from localmind.model import CentralEntity, CommunityId, EntityId, Quote, TenantId
 from tests.postgresql_server import catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
@@ -20,10 +18,9 @@ ANN, BOB = TenantId("ann"), TenantId("bob")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
-def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CommunityTable]:
-    url = sqlite_url(tmp_path / "catalog.db") if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+def table(request: pytest.FixtureRequest) -> Iterator[CommunityTable]:
+    url = request.getfixturevalue("catalog_url" if request.param == "sqlite" else "postgresql_url")
     database = Database(url)
-    migrate(database)
     yield CommunityTable(database)
     database.close()
 

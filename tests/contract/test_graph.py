@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import chunk, entity, evidence, mention, metadata, relation
+from localmind.catalog.database import Database
+from localmind.catalog.tables import chunk, entity, evidence, mention, relation
 from localmind.errors import BadCursor
 from localmind.graph.likeness import block_of
 from localmind.graph.merging import Canonical, entity_id
@@ -50,7 +50,6 @@ def sql_store(url: str) -> Iterator[Store]:
     database = Database(url)
     if database.is_sqlite:  # no disk is waited for: nothing here survives a power cut anyway
         sa.event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-    metadata.create_all(database.engine)
 
     def add_chunks(tenant: TenantId, source: SourceId, ids: Sequence[ChunkId]) -> None:
         with database.write() as connection:
@@ -111,7 +110,7 @@ def neo4j_store(driver: Neo4jDriver) -> Iterator[Store]:
 @pytest.fixture(params=["sql", pytest.param("sql-postgres", marks=pytest.mark.stack), pytest.param("neo4j", marks=pytest.mark.stack)])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "sql":
-        yield from sql_store(sqlite_url(request.getfixturevalue("tmp_path") / "catalog.db"))
+        yield from sql_store(request.getfixturevalue("catalog_url"))
     elif request.param == "sql-postgres":
         yield from sql_store(request.getfixturevalue("postgresql_url"))
     else:

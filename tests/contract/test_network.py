@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import chunk, metadata
+from localmind.catalog.database import Database
+from localmind.catalog.tables import chunk
 from localmind.communities.neo4j import Neo4jNetwork
 from localmind.communities.port import EntityNetwork, Link, Shown
 from localmind.communities.sql import SqlNetwork
@@ -47,7 +47,6 @@ class Place:
 
 def in_catalog(url: str) -> Iterator[Place]:
     database = Database(url)
-    metadata.create_all(database.engine)
     with database.write() as connection:
         rows = [
             {"id": f"{id_}-{tenant}", "tenant": tenant, "source_id": "s", "since": 1, "ordinal": 0, "start": 0, "end": 1}
@@ -71,7 +70,7 @@ def in_neo4j(driver: Neo4jDriver) -> Iterator[Place]:
 @pytest.fixture(params=["sql", pytest.param("sql-postgres", marks=pytest.mark.stack), pytest.param("neo4j", marks=pytest.mark.stack)])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "sql":
-        made = in_catalog(sqlite_url(request.getfixturevalue("tmp_path") / "catalog.db"))
+        made = in_catalog(request.getfixturevalue("catalog_url"))
     elif request.param == "sql-postgres":
         made = in_catalog(request.getfixturevalue("postgresql_url"))
     else:

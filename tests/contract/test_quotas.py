@@ -14,8 +14,7 @@ import pytest
 
 from localmind.blobs.local import LocalBlobs
 from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.migrate import migrate
+from localmind.catalog.database import Database
 from localmind.errors import InvalidInput, NotFound, QuotaReached, StoreUnavailable, TooManyRequests
 from localmind.graph.sql import SqlGraph
 from localmind.ingest.accept import Accept
@@ -32,18 +31,16 @@ TODAY = date(2026, 3, 5)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
-def another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+def another(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Opens the test's catalog, as one more process would."""
-    url = sqlite_url(tmp_path / "catalog.db") if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+    url = request.getfixturevalue("catalog_url" if request.param == "sqlite" else "postgresql_url")
     opened: list[Database] = []
 
     def open_() -> Database:
         opened.append(Database(url))
         return opened[-1]
 
-    first = open_()
-    migrate(first)
-    Catalog(first).spaces.add(PERSONAL, SPACE, name="Space", restricted=False)
+    Catalog(open_()).spaces.add(PERSONAL, SPACE, name="Space", restricted=False)
     yield open_
     for database in opened:
         database.close()

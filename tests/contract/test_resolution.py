@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from localmind.catalog import fts
 from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import alias, definition, metadata, source, spelling, unsettled
+from localmind.catalog.database import Database
+from localmind.catalog.tables import alias, definition, source, spelling, unsettled
 from localmind.errors import InvalidInput, NotFound
 from localmind.extraction.port import ExtractionResult, Passage
 from localmind.graph.aliases import Aliases, Meant, Noted
@@ -162,10 +161,6 @@ class Desk:
 
 def sql_desk(url: str) -> Iterator[Desk]:
     database = Database(url)
-    with database.write() as connection:
-        metadata.create_all(connection)
-        if database.is_sqlite:
-            fts.create(connection)
     desk = Desk(database, SqlGraph(database, Aliases(database).meanings), TenantId("acme"))
     yield desk
     assert desk.findings() == []
@@ -174,7 +169,6 @@ def sql_desk(url: str) -> Iterator[Desk]:
 
 def neo4j_desk(url: str, driver: Neo4jDriver) -> Iterator[Desk]:
     database = Database(url)
-    metadata.create_all(database.engine)
     graph = Neo4jGraph(driver, Aliases(database).meanings, Aliases(database).named)
     graph.open()
     desk = Desk(database, graph, TenantId(f"acme-{random_id()}"))
@@ -186,13 +180,13 @@ def neo4j_desk(url: str, driver: Neo4jDriver) -> Iterator[Desk]:
 
 
 @pytest.fixture(params=["sql", pytest.param("sql-postgres", marks=pytest.mark.stack), pytest.param("neo4j", marks=pytest.mark.stack)])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     if request.param == "sql":
-        yield from sql_desk(sqlite_url(tmp_path / "catalog.db"))
+        yield from sql_desk(request.getfixturevalue("catalog_url"))
     elif request.param == "sql-postgres":
         yield from sql_desk(request.getfixturevalue("postgresql_url"))
     else:
-        yield from neo4j_desk(sqlite_url(tmp_path / "catalog.db"), request.getfixturevalue("neo4j"))
+        yield from neo4j_desk(request.getfixturevalue("catalog_url"), request.getfixturevalue("neo4j"))
 
 
 # --- people merge and split

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 
-from localmind.catalog import fts
 from localmind.catalog.chunks import Chunks
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import metadata
+from localmind.catalog.database import Database
 from localmind.ids import random_id
 from localmind.model import Chunk, ChunkId, Filter, SourceId, TenantId
 from localmind.text.fts5 import Fts5Text
@@ -55,21 +51,9 @@ class Shelf:
         return sorted(id for batch in self.index.keys(tenant) for id, _ in batch)
 
 
-@pytest.fixture(scope="module")
-def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once and copied for each test: making tables waits for the disk 40 times."""
-    path = tmp_path_factory.mktemp("catalog") / "catalog.db"
-    database = Database(sqlite_url(path))
-    metadata.create_all(database.engine)
-    with database.write() as connection:
-        fts.create(connection)
-    database.close()
-    return path
-
-
 @pytest.fixture(params=["fts5", pytest.param("neo4j", marks=pytest.mark.stack)])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path, empty_catalog: Path) -> Iterator[Shelf]:
-    database = Database(sqlite_url(shutil.copy(empty_catalog, tmp_path / "catalog.db")))
+def shelf(request: pytest.FixtureRequest, catalog_url: str) -> Iterator[Shelf]:
+    database = Database(catalog_url)
     index = Fts5Text(database) if request.param == "fts5" else Neo4jText(request.getfixturevalue("neo4j"))
     index.open()
     yield Shelf(database, index)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,8 +23,7 @@ from localmind.accounts.oidc import CodeFlow, Returned
 from localmind.accounts.provider import KEPT_S, REFETCH_S, Provider
 from localmind.accounts.single_sign_on import SingleSignOn
 from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.migrate import migrate
+from localmind.catalog.database import Database
 from localmind.errors import ConfigurationError, Conflict, Forbidden, InvalidInput, Unauthenticated, Unavailable
 from localmind.model import PERSONAL, TenantId
 from localmind.settings import Settings
@@ -319,9 +317,8 @@ ISSUER = "https://login.example"
 
 
 @pytest.fixture
-def accounts(tmp_path: Path) -> Iterator[Accounts]:
-    database = Database(sqlite_url(tmp_path / "catalog.db"))
-    migrate(database)
+def accounts(catalog_url: str) -> Iterator[Accounts]:
+    database = Database(catalog_url)
     settings = Settings(_env_file=None, oidc_issuer=ISSUER, oidc_client_id=CLIENT_ID, **CHEAP)  # type: ignore[arg-type]
     yield build_accounts(settings, Catalog(database), empty=lambda _: None, with_logins=True)
     database.close()

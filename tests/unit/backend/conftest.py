@@ -17,13 +17,13 @@ from tests.unit.backend.asking import HANDBOOK, wait_for_job, wait_until_ready
 
 
 @pytest.fixture(scope="session")
-def settings_for(model_cache: Path) -> Callable[..., Settings]:
+def settings_for(new_data_dir: Callable[[Path], Path]) -> Callable[..., Settings]:
     """Settings of an empty knowledge base that shares the session's model."""
 
     def make(folder: Path, **changes: Any) -> Settings:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "models").symlink_to(model_cache, target_is_directory=True)
-        return Settings(_env_file=None, data_dir=folder, seed_guides=False, web=False, log_level="ERROR", max_upload_mb=2, **changes)
+        return Settings(
+            _env_file=None, data_dir=new_data_dir(folder), seed_guides=False, web=False, log_level="ERROR", max_upload_mb=2, **changes
+        )
 
     return make
 

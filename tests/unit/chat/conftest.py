@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import metadata
+from localmind.catalog.database import Database
 from localmind.chat.conversations import Conversations
 from localmind.embedding.onnx import LocalEmbedder
 from localmind.embedding.port import Embedder
@@ -41,9 +40,8 @@ def hit() -> MakeHit:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(sqlite_url(tmp_path / "catalog.db"))
-    metadata.create_all(opened.engine)
+def database(catalog_url: str) -> Iterator[Database]:
+    opened = Database(catalog_url)
     yield opened
     opened.close()
 
@@ -54,8 +52,8 @@ def conversations(database: Database) -> Conversations:
 
 
 @pytest.fixture(scope="session")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedder]:
+def embedder(model_cache: Path) -> Iterator[Embedder]:
     """The bundled model: thresholds are made for it, so a fake would test nothing."""
-    opened = LocalEmbedder(tmp_path_factory.mktemp("model"), threads=1)
+    opened = LocalEmbedder(model_cache, threads=1)
     yield opened
     opened.close()

@@ -74,18 +74,6 @@ class Service:
         return self.process.wait(30)
 
 
-@pytest.fixture(scope="session")
-def with_model(model_cache: Path) -> Callable[[Path], Path]:
-    """A new data directory that shares the session's model."""
-
-    def make(folder: Path) -> Path:
-        folder.mkdir(parents=True)
-        (folder / "models").symlink_to(model_cache, target_is_directory=True)
-        return folder
-
-    return make
-
-
 Start = Callable[..., Service]
 
 
@@ -123,8 +111,8 @@ def is_ready(url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def service(start: Start, with_model: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(start: Start, new_data_dir: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service. Started once a test process."""
-    service = start(with_model(tmp_path_factory.mktemp("served") / "data"))
+    service = start(new_data_dir(tmp_path_factory.mktemp("served") / "data"))
     yield service
     service.stop()

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,10 +75,8 @@ def test_what_will_not_do_is_named(localmind: Localmind, env: dict[str, str], ar
 
 
 @contextmanager
-def serving(folder: Path, model_cache: Path, **changes: Any) -> Iterator[Accounts]:
+def serving(folder: Path, **changes: Any) -> Iterator[Accounts]:
     """A running service that asks for logins."""
-    folder.mkdir()
-    (folder / "models").symlink_to(model_cache, target_is_directory=True)
     app = create_app(Settings(_env_file=None, data_dir=folder, seed_guides=False, web=False, log_level="ERROR", **CHEAP, **changes))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))
@@ -93,8 +91,8 @@ def serving(folder: Path, model_cache: Path, **changes: Any) -> Iterator[Account
 
 
 @pytest.fixture
-def team(tmp_path: Path, model_cache: Path) -> Iterator[Accounts]:
-    with serving(tmp_path / "lm", model_cache) as accounts:
+def team(tmp_path: Path, new_data_dir: Callable[[Path], Path]) -> Iterator[Accounts]:
+    with serving(new_data_dir(tmp_path / "lm")) as accounts:
         yield accounts
 
 
@@ -139,10 +137,10 @@ def test_a_limit_that_is_none_is_named(localmind: Localmind, env: dict[str, str]
 
 
 def test_the_command_line_waits_where_it_asked_too_often(
-    localmind: Localmind, env: dict[str, str], tmp_path: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch
+    localmind: Localmind, env: dict[str, str], tmp_path: Path, new_data_dir: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rates, "WINDOW_S", 1)
-    with serving(tmp_path / "lm", model_cache, rate_limits="on", rate_limit_user=1) as accounts:
+    with serving(new_data_dir(tmp_path / "lm"), rate_limits="on", rate_limit_user=1) as accounts:
         accounts.members.create_user("ann@example.org", PASSWORD, Role.OWNER)
         token = accounts.logins.log_in("ann@example.org", PASSWORD, address="192.0.2.1").access
         ann = accounts.authentication.authenticate(Credentials(token=token))

@@ -16,9 +16,9 @@ FOUND = {"entities": [{"name": "Number1", "type": "engine", "description": ""}],
 
 
 @pytest.fixture
-def env(with_model: Callable[[Path], Path], tmp_path: Path, llm_server: LLMServer) -> dict[str, str]:
+def env(new_data_dir: Callable[[Path], Path], tmp_path: Path, llm_server: LLMServer) -> dict[str, str]:
     llm = {"LLM_MODEL": "scripted", "LLM_BASE_URL": llm_server.base_url, "EXTRACTION_CHUNKS_PER_CALL": "1", "JOB_ATTEMPTS": "1"}
-    return {**environment(with_model(tmp_path / "data"), free_port()), **llm}
+    return {**environment(new_data_dir(tmp_path / "data"), free_port()), **llm}
 
 
 def test_the_estimate_is_what_the_ingest_then_does(
@@ -28,6 +28,7 @@ def test_the_estimate_is_what_the_ingest_then_does(
     (tmp_path / "halls.md").write_text(TEXT)
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
     prices = {"LLM_PRICE_INPUT": "10", "LLM_PRICE_OUTPUT": "100"}
+    (Path(env["DATA_DIR"]) / "catalog.db").unlink()
 
     told = json.loads(localmind("estimate", tmp_path / "halls.md", tmp_path / "broken.pdf", "--json", env={**env, **prices}).out)
 

@@ -64,9 +64,9 @@ def guarded(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_day_with_the_product_touches_no_other_host(
-    start: Start, localmind: Localmind, with_model: Callable[[Path], Path], guarded: dict[str, str], tmp_path: Path
+    start: Start, localmind: Localmind, new_data_dir: Callable[[Path], Path], guarded: dict[str, str], tmp_path: Path
 ) -> None:
-    service = start(with_model(tmp_path / "data"), **guarded)
+    service = start(new_data_dir(tmp_path / "data"), **guarded)
     (tmp_path / "soup.md").write_text("# Soup\n\nThe leek soup simmers for twenty minutes.")
     assert localmind("ingest", tmp_path / "soup.md", env=service.env).code == 0
     assert localmind("ask", "How long does the leek soup simmer?", env=service.env).code == 0
@@ -90,9 +90,9 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_the_guard_itself_works(start: Start, with_model: Callable[[Path], Path], guarded: dict[str, str], tmp_path: Path) -> None:
+def test_the_guard_itself_works(start: Start, new_data_dir: Callable[[Path], Path], guarded: dict[str, str], tmp_path: Path) -> None:
     """A setting that names another host makes the product look for it; so the test above would have seen it."""
-    service = start(with_model(tmp_path / "data"), **{**guarded, "WEB": "false", "SEED_GUIDES": "false"})
+    service = start(new_data_dir(tmp_path / "data"), **{**guarded, "WEB": "false", "SEED_GUIDES": "false"})
     with httpx.Client(base_url=service.url, trust_env=False) as http:
         accepted = http.post("/api/v1/sources/url", json={"url": "http://elsewhere.example/page"}).json()
         told = http.get(f"/api/v1/jobs/{accepted['job_id']}/events", timeout=60).text

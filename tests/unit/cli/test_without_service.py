@@ -17,8 +17,8 @@ from tests.unit.cli.conftest import Localmind, Start, environment, free_port
 
 
 @pytest.fixture
-def env(with_model: Callable[[Path], Path], tmp_path: Path) -> dict[str, str]:
-    return environment(with_model(tmp_path / "data"), free_port())
+def env(new_data_dir: Callable[[Path], Path], tmp_path: Path) -> dict[str, str]:
+    return environment(new_data_dir(tmp_path / "data"), free_port())
 
 
 def test_commands_open_the_data_themselves(localmind: Localmind, env: dict[str, str], tmp_path: Path) -> None:
@@ -91,9 +91,9 @@ def test_doctor_finds_a_damaged_catalog(localmind: Localmind, env: dict[str, str
 
 
 def test_a_service_ends_cleanly_on_ctrl_c_and_after_being_killed_another_one_starts(
-    start: Start, with_model: Callable[[Path], Path], localmind: Localmind, tmp_path: Path
+    start: Start, new_data_dir: Callable[[Path], Path], localmind: Localmind, tmp_path: Path
 ) -> None:
-    folder = with_model(tmp_path / "data")
+    folder = new_data_dir(tmp_path / "data")
     killed = start(folder)
     os.kill(killed.process.pid, signal.SIGKILL)
     killed.process.wait(10)

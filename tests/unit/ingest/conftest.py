@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,11 +60,50 @@ class _Counting:
         return getattr(self._inner, name)
 
 
+class Gate:
+    """Stands before the pipeline's embedder: lets so many batches through, and holds the others until it is opened."""
+
+    def __init__(self, desk: Desk, batches: int, size: int) -> None:
+        self._embed = desk.mind.pipeline._embedder.embed_documents
+        self._left, self._lock = batches, threading.Lock()
+        self._reached, self._opened = threading.Event(), threading.Event()
+        desk.mind.pipeline._batch_chunks = size
+        desk.mind.pipeline._embedder.embed_documents = self._embed_later  # type: ignore[method-assign]
+
+    def _embed_later(self, texts: Sequence[str]) -> Any:
+        with self._lock:
+            self._left -= 1
+            is_held = self._left < 0
+        if is_held:
+            self._reached.set()
+            assert self._opened.wait(60)
+        return self._embed(texts)
+
+    def wait(self) -> None:
+        """Until a batch is held."""
+        assert self._reached.wait(60)
+
+    def open(self) -> None:
+        self._opened.set()
+
+
 @pytest.fixture
-def settings(tmp_path: Path, model_cache: Path) -> Settings:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "models").symlink_to(model_cache, target_is_directory=True)
-    return Settings(data_dir=tmp_path / "data", seed_guides=False, _env_file=None)  # type: ignore[call-arg]
+def hold(desk: Desk) -> Iterator[Callable[[int], Gate]]:
+    """hold(n) lets n batches of a few chunks into the embedder, and no more until it is opened."""
+    gates: list[Gate] = []
+
+    def hold(batches: int) -> Gate:
+        gates.append(Gate(desk, batches, size=8))
+        return gates[-1]
+
+    yield hold
+    for gate in gates:
+        gate.open()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, new_data_dir: Callable[[Path], Path]) -> Settings:
+    return Settings(data_dir=new_data_dir(tmp_path / "data"), seed_guides=False, _env_file=None)  # type: ignore[call-arg]
 
 
 @pytest.fixture

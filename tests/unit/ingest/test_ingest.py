@@ -24,6 +24,14 @@ def manual(paragraphs: int = 300) -> str:
     return "\n\n".join(f"{part} {part[::-1]}. It was inspected by crew {n}." for n, part in enumerate(parts))
 
 
+def until_staged(desk, accepted) -> None:
+    """Until some of its vectors are written."""
+    for _ in desk.mind.jobs.watch(PERSONAL, accepted.job_id, 60):
+        if desk.mind.store.vectors.count(PERSONAL):
+            return
+    raise AssertionError(accepted)
+
+
 def source_of(desk, source_id: str) -> Source:
     return desk.mind.sources.get(PERSONAL, source_id)
 
@@ -83,12 +91,12 @@ def test_the_same_uri_is_a_new_version_of_the_same_source(desk):
 
 
 def test_an_edited_paragraph_embeds_at_most_three_chunks_again(desk):
-    text = manual()
+    text = manual(150)
     accepted = desk.put(text, uri="file:///manual.md")
     whole = len(desk.embedded)
     desk.embedded.clear()
 
-    desk.put(text.replace("Valve number 150 opens", "Valve number 150, the brass one, never opens"), uri="file:///manual.md")
+    desk.put(text.replace("Valve number 75 opens", "Valve number 75, the brass one, never opens"), uri="file:///manual.md")
 
     assert whole > 30
     assert 1 <= len(desk.embedded) <= 3
@@ -267,15 +275,15 @@ def test_what_was_queued_at_the_end_goes_on_at_the_next_start(desk):
     assert desk.mind.maintenance.stats(PERSONAL).chunks == 300
 
 
-def test_a_cancelled_job_leaves_nothing_staged(desk):
-    accepted = desk.mind.sources.upload(PERSONAL, filename="long.md", data=io.BytesIO(manual(1500).encode()))
+def test_a_cancelled_job_leaves_nothing_staged(desk, hold):
+    gate = hold(1)
+    accepted = desk.mind.sources.upload(PERSONAL, filename="long.md", data=io.BytesIO(manual(100).encode()))
     assert accepted.job_id is not None
-    for job in desk.mind.jobs.watch(PERSONAL, accepted.job_id, 60):
-        if job.stage == "embed":
-            break
+    until_staged(desk, accepted)
     desk.mind.jobs.cancel(PERSONAL, accepted.job_id)
 
     job = desk.end_of(accepted)
+    gate.open()
 
     assert job.status is JobStatus.CANCELLED
     assert desk.mind.maintenance.stats(PERSONAL).vectors == 0

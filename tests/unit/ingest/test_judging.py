@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.migrate import migrate
+from localmind.catalog.database import Database
 from localmind.ingest.budget import Budget, Limits
 from localmind.ingest.judging import PAIRS_A_CALL, Described, LLMJudge, read_verdicts
 from localmind.llm.metering import Prices
@@ -22,9 +20,8 @@ ANN = TenantId("ann")
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    database = Database(sqlite_url(tmp_path / "catalog.db"))
-    migrate(database)
+def catalog(catalog_url: str) -> Iterator[Catalog]:
+    database = Database(catalog_url)
     yield Catalog(database)
     database.close()
 

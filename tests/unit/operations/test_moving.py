@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,10 +33,10 @@ def product(folder: Path, models: Path) -> Iterator[LocalMind]:
         mind.close()
 
 
-@pytest.fixture
-def old(tmp_path: Path, model_cache: Path) -> Path:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
     """A data directory with two notes and a conversation, closed."""
-    folder = tmp_path / "old"
+    folder = tmp_path_factory.mktemp("filled") / "old"
     with product(folder, model_cache) as mind:
         for name, text in NOTES.items():
             accepted = mind.sources.upload(PERSONAL, filename=name, data=io.BytesIO(text.encode()), tags=["plant"])
@@ -43,6 +44,12 @@ def old(tmp_path: Path, model_cache: Path) -> Path:
             assert list(mind.jobs.watch(PERSONAL, accepted.job_id, 60))[-1].status is JobStatus.SUCCEEDED
         mind.chat.answer(PERSONAL, "Who built the Aurora pump?")
     return folder
+
+
+@pytest.fixture
+def old(filled: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(filled, tmp_path / "old", symlinks=True)
 
 
 def ignore(_name: str, _done: int, _total: int) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,8 @@ from localmind.wiring.upkeep import reembed
 
 
 @pytest.fixture
-def settings(tmp_path: Path, model_cache: Path) -> Settings:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "models").symlink_to(model_cache)
-    return Settings(data_dir=folder, seed_guides=False, _env_file=None)  # type: ignore[call-arg]
+def settings(tmp_path: Path, new_data_dir: Callable[[Path], Path]) -> Settings:
+    return Settings(data_dir=new_data_dir(tmp_path / "data"), seed_guides=False, _env_file=None)  # type: ignore[call-arg]
 
 
 def opened(settings: Settings) -> LocalMind:

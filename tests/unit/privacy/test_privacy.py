@@ -38,9 +38,7 @@ TEAM = {"auth": "required", "secret_key": "Vt5v0h7mQmYQ1cZk3r8sXw2nB6yD4uJf", "p
 Make = Callable[..., Principal]
 
 
-def settings_in(folder: Path, model_cache: Path) -> Settings:
-    folder.mkdir()
-    (folder / "models").symlink_to(model_cache, target_is_directory=True)
+def settings_in(folder: Path) -> Settings:
     return Settings(_env_file=None, data_dir=folder, seed_guides=False, web=False, log_level="ERROR", **TEAM)
 
 
@@ -51,17 +49,17 @@ def opened(settings: Settings) -> LocalMind:
 
 
 @pytest.fixture(scope="module")
-def mind(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[LocalMind]:
+def mind(tmp_path_factory: pytest.TempPathFactory, new_data_dir: Callable[[Path], Path]) -> Iterator[LocalMind]:
     """For tests that leave it open; each has a tenant of its own."""
-    mind = opened(settings_in(tmp_path_factory.mktemp("privacy") / "lm", model_cache))
+    mind = opened(settings_in(new_data_dir(tmp_path_factory.mktemp("privacy") / "lm")))
     yield mind
     mind.close()
 
 
 @pytest.fixture
-def own(tmp_path: Path, model_cache: Path) -> Iterator[LocalMind]:
+def own(tmp_path: Path, new_data_dir: Callable[[Path], Path]) -> Iterator[LocalMind]:
     """For tests that close it."""
-    mind = opened(settings_in(tmp_path / "lm", model_cache))
+    mind = opened(settings_in(new_data_dir(tmp_path / "lm")))
     yield mind
     mind.close()
 

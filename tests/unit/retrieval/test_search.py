@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from localmind.catalog import fts
 from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import metadata, source, source_tag
+from localmind.catalog.database import Database
+from localmind.catalog.tables import source, source_tag
 from localmind.errors import InvalidInput, LLMUnavailable, StoreUnavailable, Unavailable
 from localmind.extraction.keyphrase import KeyphraseExtractor
 from localmind.extraction.port import Passage
@@ -142,11 +140,8 @@ class Library:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    database = Database(sqlite_url(tmp_path / "catalog.db"))
-    with database.write() as connection:
-        metadata.create_all(connection)
-        fts.create(connection)
+def library(catalog_url: str) -> Iterator[Library]:
+    database = Database(catalog_url)
     yield Library(database, Catalog(database), WordEmbedder(), MemoryVectors(), Fts5Text(database), SqlGraph(database))
     database.close()
 

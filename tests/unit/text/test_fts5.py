@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from localmind.catalog import fts
 from localmind.catalog.chunks import Chunks
-from localmind.catalog.database import Database, sqlite_url
-from localmind.catalog.tables import metadata
+from localmind.catalog.database import Database
 from localmind.errors import CorruptIndex, InvalidInput
 from localmind.model import PERSONAL, Chunk, ChunkId, Filter, SourceId
 from localmind.text import fts5
@@ -18,21 +15,9 @@ from localmind.text.fts5 import Fts5Text, plan_match
 from localmind.text.port import TitledChunk
 
 
-@pytest.fixture(scope="module")
-def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once and copied for each test: making tables waits for the disk 40 times."""
-    path = tmp_path_factory.mktemp("catalog") / "catalog.db"
-    database = Database(sqlite_url(path))
-    metadata.create_all(database.engine)
-    with database.write() as connection:
-        fts.create(connection)
-    database.close()
-    return path
-
-
 @pytest.fixture
-def database(tmp_path: Path, empty_catalog: Path) -> Iterator[Database]:
-    database = Database(sqlite_url(shutil.copy(empty_catalog, tmp_path / "catalog.db")))
+def database(catalog_url: str) -> Iterator[Database]:
+    database = Database(catalog_url)
     yield database
     database.close()
 
