@@ -18,9 +18,9 @@ from hypothesis import given
 from localmind.blobs.local import LocalBlobs
 from localmind.catalog.catalog import Catalog
 from localmind.catalog.chunks import Place
-from localmind.catalog.database import Database
+from localmind.catalog.database import Database, sqlite_url
 from localmind.catalog.jobs import BULK, INTERACTIVE
-from localmind.catalog.migrate import migrate
+from localmind.catalog.migrate import HEAD, migrate, revision
 from localmind.catalog.tables import job as job_table
 from localmind.catalog.tables import worker as worker_table
 from localmind.chat.conversations import Conversations
@@ -40,7 +40,7 @@ from localmind.llm.metering import Prices, Spent
 from localmind.model import Chunk, ChunkId, Citation, Job, JobId, JobStatus, Message, SourceId, SourceStatus, TenantId
 from localmind.operations.probes import require_workers
 from tests.hostile import hostile, some
-from tests.postgresql_server import Open, catalog_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
+from tests.postgresql_server import Open, catalog_fixture, empty_fixture, server_fixture, template_fixture  # noqa: F401 - fixtures
 
 ANN, BOB = TenantId("ann"), TenantId("bob")
 LEASE_S = 30.0
@@ -271,8 +271,14 @@ def test_a_name_can_not_be_held_outside_a_transaction(catalog: Catalog) -> None:
         catalog.database.hold("name")
 
 
-def test_many_processes_migrate_at_once(another: Open) -> None:
-    assert at_once(4, lambda _: migrate(another())) == [None] * 4
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
+def test_many_processes_migrate_at_once(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "new.db") if engine == "sqlite" else request.getfixturevalue("empty_url")
+    databases = [Database(url) for _ in range(4)]
+    assert at_once(4, lambda number: migrate(databases[number])) == [None] * 4
+    assert {revision(database) for database in databases} == {HEAD}
+    for database in databases:
+        database.close()
 
 
 # --- claims
