@@ -73,6 +73,8 @@ class Library:
         self._query = ""
         self._ticks = 0
         self._watch_now = True
+        self._has_news = False
+        """Documents came that the list may not have: their jobs may be over before they are seen to run."""
         self._filtering: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
         self._watching = asyncio.Lock()
@@ -213,7 +215,8 @@ class Library:
             return
         before, self._work = self._work, work
         changed = {*(before.sources ^ work.sources), *self._stale()}
-        if changed:
+        if changed or self._has_news:
+            self._has_news = False
             await self._refresh()
             await self._refresh_below(changed)
         for source_id in work.sources | before.sources:
@@ -255,7 +258,7 @@ class Library:
             notify_done(f"{str(accepted.get('name', ''))[:120]} is here already.")
         if self._query:
             self._filter.value = ""
-        self._watch_now = True
+        self._watch_now = self._has_news = True
         await self._tick()
 
     async def _delete(self, source: Source) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
@@ -147,6 +148,21 @@ def test_a_bad_file_says_what_is_wrong_and_can_be_tried_again(open_page: OpenPag
     torn.get_by_role("button", name="Try again").click()
     torn.locator(".problem").wait_for(state="hidden")
     torn.get_by_text("Failed", exact=True).wait_for()
+
+
+def test_a_document_whose_job_ends_before_the_page_looks_is_shown(open_page: OpenPage, service: Service, handbook: bytes) -> None:
+    def upload_and_wait(route: Any) -> None:
+        with httpx.Client(base_url=service.url) as http:
+            accepted = http.post("/api/v1/sources/upload", files={"file": ("torn.pdf", handbook[: len(handbook) // 3])})
+            with http.stream("GET", f"/api/v1/jobs/{accepted.json()['sources'][0]['job_id']}/events") as events:
+                assert "failed" in events.read().decode()
+        route.fulfill(status=accepted.status_code, json=accepted.json())
+
+    page = open_page()
+    page.get_by_role("heading", name="Your knowledge base is empty").wait_for()
+    page.route("**/api/v1/sources/upload", upload_and_wait)
+    drop(page, "torn.pdf", handbook[: len(handbook) // 3])
+    row(page, "torn").get_by_text("Failed", exact=True).wait_for()
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_sent(open_page: OpenPage) -> None:
