@@ -146,9 +146,11 @@ import sys, threading
 from pathlib import Path
 from localmind.ids import text_hash
 from localmind.model import PERSONAL
+from localmind.operations import logs
 from localmind.settings import Settings
 from localmind.wiring import build
 
+logs.configure(target="stderr")
 mind = build(Settings(data_dir=Path(sys.argv[1]), seed_guides=False))
 embed = mind.embedder.embed_documents
 record = open(sys.argv[2], "a")
