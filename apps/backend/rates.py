@@ -157,7 +157,7 @@ class Rates:
                 store.get_window_stats(_item(first), first.policy, first.key),
                 asyncio.gather(*(store.hit(_item(each), each.policy, each.key) for each in buckets)),
             )
-            return hits, (stats[0], max(0, stats[1] - 1))  # it was asked beside the hit
+            return hits, (stats[0], max(0, stats[1] - 1))  # it was asked beside the hit: never too many, one too few where it came after
 
         return await self._with_store(count)
 

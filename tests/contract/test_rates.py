@@ -67,7 +67,8 @@ def test_a_burst_gets_what_the_limit_allows_and_no_more(settings: Settings) -> N
     verdicts = ask(settings, [Bucket("user", random_id(), 20)], 50)
 
     assert Counter(verdict.allowed for verdict in verdicts) == {True: 20, False: 30}
-    assert verdicts[0].left == 19 and all(1 <= verdict.reset_s <= 60 for verdict in verdicts)
+    assert verdicts[0].left in (18, 19), "Redis is asked beside the count, and may answer after it"
+    assert all(1 <= verdict.reset_s <= 60 for verdict in verdicts)
 
 
 def test_the_fullest_bucket_refuses_and_says_which_it_is(settings: Settings) -> None:
