@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,7 +15,6 @@ from localmind.accounts.model import OWNER_HERE, Principal, Role, Scope
 from localmind.catalog.account_tables import api_key, invitation, login_attempt, refresh_token, session
 from localmind.catalog.account_tables import space as space_table
 from localmind.catalog.catalog import Catalog
-from localmind.catalog.database import Database
 from localmind.errors import Conflict, Forbidden, InvalidInput, NotFound, TooManyAttempts, Unauthenticated
 from localmind.model import PERSONAL, TenantId
 from localmind.settings import Settings
@@ -25,21 +24,6 @@ SECRET = "Vt5v0h7mQmYQ1cZk3r8sXw2nB6yD4uJf"
 PASSWORD = "correct horse battery"
 HERE = "192.0.2.1"
 CHEAP = {"auth": "required", "secret_key": SECRET, "password_memory_kib": 8, "password_rounds": 1}
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
-def another(request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Opens the test's catalog, as one more process would."""
-    url = request.getfixturevalue("catalog_url" if request.param == "sqlite" else "postgresql_url")
-    opened: list[Database] = []
-
-    def open_() -> Database:
-        opened.append(Database(url))
-        return opened[-1]
-
-    yield open_
-    for database in opened:
-        database.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,21 +44,6 @@ from tests.postgresql_server import Open, catalog_fixture, empty_fixture, server
 
 ANN, BOB = TenantId("ann"), TenantId("bob")
 LEASE_S = 30.0
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
-def another(request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Opens the test's catalog, as one more process would."""
-    url = request.getfixturevalue("catalog_url" if request.param == "sqlite" else "postgresql_url")
-    opened: list[Database] = []
-
-    def open_() -> Database:
-        opened.append(Database(url))
-        return opened[-1]
-
-    yield open_
-    for database in opened:
-        database.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -30,20 +30,11 @@ SPACE, OTHER = TenantId("space"), TenantId("other")
 TODAY = date(2026, 3, 5)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
-def another(request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Opens the test's catalog, as one more process would."""
-    url = request.getfixturevalue("catalog_url" if request.param == "sqlite" else "postgresql_url")
-    opened: list[Database] = []
-
-    def open_() -> Database:
-        opened.append(Database(url))
-        return opened[-1]
-
-    Catalog(open_()).spaces.add(PERSONAL, SPACE, name="Space", restricted=False)
-    yield open_
-    for database in opened:
-        database.close()
+@pytest.fixture
+def another(another: Open) -> Open:
+    """The same, of a catalog with a space."""
+    Catalog(another()).spaces.add(PERSONAL, SPACE, name="Space", restricted=False)
+    return another
 
 
 class Desk:

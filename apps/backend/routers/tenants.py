@@ -22,9 +22,8 @@ from apps.backend.schemas.accounts import (
 )
 from apps.backend.schemas.common import Page, listed, problems
 from apps.backend.schemas.privacy import RetentionIn, RetentionOut
-from localmind.accounts.model import LoginRule, Principal
-from localmind.errors import InvalidInput, NotFound
-from localmind.model import TenantId
+from localmind.accounts.model import LoginRule
+from localmind.errors import InvalidInput
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
 
@@ -131,16 +130,12 @@ def export_user(mind: Mind, who: Member, user_id: UserIdPath) -> StreamingRespon
 @router.get("/tenants/{tenant_id}/retention", responses=TENANT)
 def get_retention(mind: Mind, who: Administrator, tenant_id: TenantIdPath) -> RetentionOut:
     """After how many days the tenant lets go of what."""
-    return RetentionOut.model_validate(mind.privacy.retention.rules(_own(who, tenant_id)))
+    mind.accounts.members.require_own(who, tenant_id)
+    return RetentionOut.model_validate(mind.privacy.retention.rules(tenant_id))
 
 
 @router.put("/tenants/{tenant_id}/retention", responses=TENANT)
 def set_retention(mind: Mind, who: Administrator, tenant_id: TenantIdPath, body: RetentionIn) -> RetentionOut:
     """Set all of it; null and what is left out: never. Applied once a day, in every space."""
-    return RetentionOut.model_validate(mind.privacy.retention.set(_own(who, tenant_id), body.rules()))
-
-
-def _own(who: Principal, tenant_id: TenantId) -> TenantId:
-    if tenant_id != who.tenant:
-        raise NotFound(f"There is no tenant {tenant_id!r}.", hint="You can look after the one that you are logged in to.")
-    return tenant_id
+    mind.accounts.members.require_own(who, tenant_id)
+    return RetentionOut.model_validate(mind.privacy.retention.set(tenant_id, body.rules()))
