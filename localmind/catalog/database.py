@@ -206,8 +206,8 @@ def _create_sqlite(url: sa.URL) -> sa.Engine:
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _: Any) -> None:
         connection.isolation_level = None  # transactions are begun by hand, with BEGIN IMMEDIATE where they write
+        _use_wal(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",  # a 202 survives a power cut
             "temp_store=MEMORY",
             "mmap_size=268435456",
@@ -218,6 +218,23 @@ def _create_sqlite(url: sa.URL) -> sa.Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Of processes that open a new file together one turns it to WAL; SQLite fails the others at once, whatever the time-out.
+
+    Source: https://sqlite.org/c3ref/busy_handler.html (no handler is called where waiting could be a deadlock).
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _translate_sqlite(error: exc.SQLAlchemyError) -> LocalMindError | None:

@@ -1,8 +1,10 @@
-"""SQLite's log: it may grow while documents are written, and is emptied at rest."""
+"""SQLite's log: it may grow while documents are written, and is emptied at rest; processes that open a new file together wait."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,24 @@ def test_a_transaction_for_one_tenant_is_not_joined_for_another(database: Databa
             pass
     with database.write(), database.write(ann), database.read(bob):
         pass
+
+
+def test_a_new_file_that_another_process_is_writing_is_waited_for(path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE note (text BLOB)")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO note VALUES ('hello')")
+    database = Database(sqlite_url(path))
+
+    def count() -> int:
+        with database.read() as connection:
+            return int(connection.execute(sa.text("SELECT count(*) FROM note")).scalar_one())
+
+    with ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(count)
+        with pytest.raises(TimeoutError):
+            counted.result(timeout=0.1)
+        other.execute("COMMIT")
+        assert counted.result() == 1
+    database.close()
+    other.close()
