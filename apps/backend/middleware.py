@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import structlog
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,11 +79,18 @@ class RequestContext:
 def _record(scope: Scope, status: int, seconds: float) -> None:
     """status: 0 where the client went away before an answer began."""
     route, method = route_of(scope), scope["method"] if scope["method"] in _METHODS else "OTHER"
-    metrics.http_requests_total.labels(method, route, str(status)).inc()
-    metrics.http_request_duration_seconds.labels(method, route).observe(seconds)
+    total, duration = _series(method, route, status)
+    total.inc()
+    duration.observe(seconds)
     error_type = scope["state"].get("error_type")
     wrong = {} if error_type is None else {"error_type": error_type}
     log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2), **wrong)
+
+
+@lru_cache(maxsize=4096)
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Looked up once: finding a series by its labels takes longer than to count in it."""
+    return metrics.http_requests_total.labels(method, route, str(status)), metrics.http_request_duration_seconds.labels(method, route)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

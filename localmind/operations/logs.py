@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Literal, TextIO
+from typing import ClassVar, Literal, TextIO
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -45,16 +46,21 @@ def configure(level: str = "INFO", *, target: Target = "stdout") -> None:
     DEBUG: the clients of databases and models write down then what they send, and that is documents.
     """
     handler = StandardHandler(target)
-    is_terminal = handler.stream.isatty()
-    if is_terminal:
-        _through_logging()
-    else:
-        _straight(level, target)
+    renderers = _renderers(terminal=handler.stream.isatty())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(terminal=is_terminal)],
+            foreign_pre_chain=_SHARED, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers]
         )
+    )
+    # In place: a logger keeps the list that it found at its first line.
+    _PROCESSORS[:] = [_from(logging.getLevelNamesMapping()[level]), *_SHARED, *renderers]
+    _Lines.target = target
+    # Our own lines go past the standard library, and their loggers are made once: every request writes one (benchmarks/observing.py).
+    structlog.configure(
+        processors=_PROCESSORS,
+        logger_factory=lambda *_: _Lines(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
+        cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -69,23 +75,7 @@ def configure(level: str = "INFO", *, target: Target = "stdout") -> None:
         logging.getLogger(name).propagate = name != "uvicorn.access"
 
 
-def _through_logging() -> None:
-    structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.PositionalArgumentsFormatter(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
-
-
-def _straight(level: str, target: Target) -> None:
-    """Our own lines without the standard library between, which takes twice as long: every request writes one (benchmarks/observing.py)."""
-    structlog.configure(
-        processors=[_from(logging.getLevelNamesMapping()[level]), *_SHARED, structlog.processors.format_exc_info, _as_json],
-        logger_factory=lambda *_: _Lines(target),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-        cache_logger_on_first_use=False,
-    )
+_PROCESSORS: list[Processor] = []
 
 
 def _from(least: int) -> Processor:
@@ -103,22 +93,21 @@ def _from(least: int) -> Processor:
 class _Lines:
     """A logger that only writes, to what the stream is at that moment; one call, so that lines of several threads don't mix."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    target: ClassVar[Target] = "stdout"
 
     def msg(self, line: str) -> None:
-        out: TextIO = getattr(sys, self._target)
-        out.write(line)
+        out: TextIO = getattr(sys, self.target)
+        out.write(line + "\n")
         out.flush()
 
     debug = info = warning = error = critical = exception = msg
 
 
 def _as_json(_logger: WrappedLogger, _method: str, line: EventDict) -> str:
-    return _JSON.encode(line) + "\n"
-
-
-_JSON = json.JSONEncoder(ensure_ascii=False, default=repr)
+    try:
+        return orjson.dumps(line, default=repr).decode()
+    except TypeError:  # half a character of a file's name, or a number beyond 64 bits: neither may cost the line, or its request
+        return json.dumps(line, default=repr)
 
 
 def _add_actor(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
@@ -146,4 +135,4 @@ def _renderers(*, terminal: bool) -> list[Processor]:
     if terminal:
         # Plain tracebacks: the renderer's own show local variables, and so a document's text, or a secret.
         return [structlog.dev.ConsoleRenderer(pad_event_to=24, exception_formatter=structlog.dev.plain_traceback)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.processors.format_exc_info, _as_json]

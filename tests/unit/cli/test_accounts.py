@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 import uvicorn
 
 from apps.backend import rates
@@ -25,6 +24,7 @@ from apps.cli.service_file import Running
 from localmind.accounts.accounts import Accounts
 from localmind.accounts.authentication import Credentials
 from localmind.accounts.model import Role, Scope
+from localmind.operations import logs
 from localmind.settings import Settings
 from tests.unit.cli.conftest import Localmind
 
@@ -52,8 +52,8 @@ def test_the_password_comes_from_standard_input(localmind: Localmind, env: dict[
 
 
 def test_what_is_printed_is_json_alone(localmind: Localmind, env: dict[str, str]) -> None:
-    """Left alone, structlog writes the audit's line into it."""
-    structlog.reset_defaults()
+    """The audit's line goes elsewhere."""
+    logs.configure("INFO")
     told = localmind(*ANN, env={**env, "LOCALMIND_ADMIN_PASSWORD": PASSWORD})
     assert json.loads(told.out)["new"] is True and told.err == ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -24,7 +26,7 @@ def _as_it_was() -> Iterator[None]:
     root.setLevel(level)
 
 
-def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -99,3 +101,24 @@ def test_a_command_logs_beside_its_answer(capsys: pytest.CaptureFixture[str]) ->
     structlog.get_logger().warning("engine_away")
     told = capsys.readouterr()
     assert told.out == "" and json.loads(told.err)["event"] == "engine_away"
+
+
+def test_no_value_costs_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO")
+    structlog.get_logger().info("read", name="half a character: \udcff", bytes=2**70, where=Path("/data"))
+    (line,) = lines(capsys)
+    assert line["name"].endswith("\udcff") and line["bytes"] == 2**70 and "/data" in line["where"]
+
+
+def test_a_logger_that_has_written_follows_a_new_set_up(capsys: pytest.CaptureFixture[str]) -> None:
+    log = structlog.get_logger()
+    logs.configure("INFO")
+    log.info("seen")
+    logs.configure("WARNING", target="stderr")
+    log.info("dropped")
+    log.warning("elsewhere")
+    told = capsys.readouterr()
+    assert json.loads(told.out)["event"] == "seen" and json.loads(told.err)["event"] == "elsewhere"
+    with structlog.testing.capture_logs() as caught:
+        log.info("caught")
+    assert [line["event"] for line in caught] == ["caught"]
