@@ -15,7 +15,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-integration: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/integration $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "integration or browser" tests/unit tests/integration tests/browser $(ARGS)
 
 # On the real servers: scripts/stack starts what does not run, and stops it again. STACK=testcontainers: in a Docker engine instead.
 test-stack: $(VENV)/.dev
@@ -39,6 +39,7 @@ audit: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --quiet --preview --select PLW1514 . # text files say their encoding, whatever a library made of the process's
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/scan_secrets.py

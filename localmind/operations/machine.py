@@ -79,4 +79,4 @@ def _memory(cgroup: Path) -> Memory:
 
 
 def _pairs(file: Path) -> dict[str, int]:
-    return {name: int(value) for name, value in (line.split() for line in file.read_text().splitlines())}
+    return {name: int(value) for name, value in (line.split() for line in file.read_text(encoding="utf-8").splitlines())}

@@ -82,7 +82,7 @@ def _postgres(config: Config) -> Launch:
 
 def _drop_dead_lock(lock: Path) -> None:
     """A killed server stays a zombie until init collects it (in a container perhaps never), and PostgreSQL takes it for a living one."""
-    if lock.exists() and not alive(int(lock.read_text().split()[0])):
+    if lock.exists() and not alive(int(lock.read_text(encoding="utf-8").split()[0])):
         lock.unlink()
 
 

@@ -105,7 +105,7 @@ def _started(pid: int) -> str | None:
         os.waitpid(pid, os.WNOHANG)
     try:
         # The command's name stands in parentheses and may hold spaces.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     state, threads, started = fields[0], int(fields[17]), fields[19]  # proc_pid_stat(5)
@@ -117,12 +117,12 @@ def resident_mib(pid: int) -> int:
     total = 0
     for each in [pid, *_children(pid)]:
         with contextlib.suppress(OSError, StopIteration):
-            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text(encoding="utf-8").splitlines()
             total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
     return total // 1024
 
 
 def _children(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
     return []

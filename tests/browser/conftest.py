@@ -166,4 +166,4 @@ def _wait_until_up(service: Service, process: subprocess.Popen[bytes], log: Path
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    pytest.fail(f"the service did not start:\n{log.read_text(errors='replace')[-4000:]}")
+    pytest.fail(f"the service did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-4000:]}")

@@ -184,7 +184,7 @@ def test_a_stopped_worker_gives_its_jobs_back_at_once(fleet: Fleet) -> None:
 
 
 def children(process: Process) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()]
 
 
 @pytest.mark.parametrize(("name", "scheme", "modes"), [("milvus", "http", ["vector"]), ("neo4j", "bolt", ["text", "graph"])])

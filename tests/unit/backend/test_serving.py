@@ -104,6 +104,7 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("folder", "target"), [(".", "apps.backend.main:app"), ("apps/backend", "main:app")])
 def test_the_runbooks_commands_start_the_service(folder: str, target: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
@@ -126,6 +127,7 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.integration
 def test_a_second_process_on_the_embedded_engines_says_what_to_do(tmp_path: Path, model_cache: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

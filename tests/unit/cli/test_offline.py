@@ -13,6 +13,8 @@ import pytest
 
 from tests.unit.cli.conftest import Localmind, Start
 
+pytestmark = pytest.mark.integration
+
 GUARD = '''
 """Written by a test: every Python process of the product refuses, and notes, what would leave this machine."""
 import ipaddress, os, sys

@@ -90,6 +90,7 @@ def test_doctor_finds_a_damaged_catalog(localmind: Localmind, env: dict[str, str
     assert told.code == 1 and not check["ok"] and "damaged" in check["detail"] and check["hint"]
 
 
+@pytest.mark.integration
 def test_a_service_ends_cleanly_on_ctrl_c_and_after_being_killed_another_one_starts(
     start: Start, new_data_dir: Callable[[Path], Path], localmind: Localmind, tmp_path: Path
 ) -> None:

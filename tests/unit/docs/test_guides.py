@@ -41,7 +41,7 @@ OTHER_NAMES = {
 @pytest.fixture(params=GUIDES, ids=lambda path: path.stem)
 def guide(request: pytest.FixtureRequest) -> str:
     path: Path = request.param
-    return path.read_text()
+    return path.read_text(encoding="utf-8")
 
 
 def test_every_setting_that_a_guide_names_exists(guide: str) -> None:

@@ -20,7 +20,8 @@ def file(tmp_path: Path) -> Path:
 def test_a_line_names_sources_pages_and_strings(file: Path) -> None:
     file.write_text(
         '\ufeff{"question": " Who? ", "sources": ["a.pdf", {"source": "b.pdf", "page": 3}, {"source": "c", "pages": [1, 2]}], "id": 7}\n\n'
-        '{"question": "When?", "strings": ["1998", "1998"], "note": "hard"}\n'
+        '{"question": "When?", "strings": ["1998", "1998"], "note": "hard"}\n',
+        encoding="utf-8",
     )
     sources = (ExpectedSource("a.pdf"), ExpectedSource("b.pdf", (3,)), ExpectedSource("c", (1, 2)))
     assert load(file) == [Case("Who?", sources), Case("When?", strings=("1998",))]
@@ -47,7 +48,7 @@ def test_a_line_names_sources_pages_and_strings(file: Path) -> None:
     ],
 )
 def test_a_line_that_cannot_be_used_is_named(file: Path, line: str, reason: str) -> None:
-    file.write_text('{"question": "First?", "strings": ["a"]}\n' + line + "\n")
+    file.write_text('{"question": "First?", "strings": ["a"]}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(InvalidInput, match="line 2") as refused:
         load(file)
     assert reason in refused.value.message

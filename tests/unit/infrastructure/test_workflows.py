@@ -25,7 +25,7 @@ UNTRUSTED = re.compile(r"\$\{\{[^}]*\b(?:github\.event\.|inputs\.|github\.head_r
 
 
 def load(path: Path) -> dict[Any, Any]:
-    found: dict[Any, Any] = yaml.safe_load(path.read_text())
+    found: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -49,7 +49,7 @@ def test_there_is_a_workflow_for_each_purpose() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_other_peoples_actions_are_pinned_to_a_commit(path: Path) -> None:
-    used = re.findall(r"uses: (.+)$", path.read_text(), flags=re.MULTILINE)
+    used = re.findall(r"uses: (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert used
     for each in used:
         assert each.startswith("./.github/workflows/") or PINNED.fullmatch(each), each

@@ -42,7 +42,7 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 10) -> bool:
 
 def is_running(pid: int) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return False
     return state != "Z"
@@ -50,7 +50,7 @@ def is_running(pid: int) -> bool:
 
 def test_a_file_read_in_a_process_comes_back_whole(readers: Readers, tmp_path: Path) -> None:
     path = tmp_path / "x"
-    path.write_text("---\ntitle: Tïtle 🎃\nauthor: Ada\n---\n# Höading\n\nWörds and 𝔘nicode.")
+    path.write_text("---\ntitle: Tïtle 🎃\nauthor: Ada\n---\n# Höading\n\nWörds and 𝔘nicode.", encoding="utf-8")
     document = readers.read(path, filename="x.md")
     assert document.text == "# Höading\n\nWörds and 𝔘nicode."
     assert (document.title, document.meta["author"], document.media_type) == ("Tïtle 🎃", "Ada", formats.MARKDOWN)
