@@ -36,9 +36,6 @@ Kind = Literal["internal", "server", "client", "consumer"]
 FLUSH_S = 5.0
 """Longest wait for a collector at the end; what it has not taken by then is lost."""
 
-SAMPLED = "-01"
-"""How a traceparent ends whose spans are recorded. Source: https://www.w3.org/TR/trace-context/#trace-flags."""
-
 
 class _On(NamedTuple):
     tracer: Tracer
@@ -84,6 +81,14 @@ def is_on() -> bool:
     return _on is not None
 
 
+def is_installed() -> bool:
+    try:
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def missing() -> MissingExtra:
     return MissingExtra("OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry is not installed.", hint="pip install 'localmind[tracing]'")
 
@@ -126,7 +131,7 @@ def shared(name: str, traceparents: Iterable[str | None], attributes: Attributes
     """Around what is done for several traces at once: each gets a span, the first the parts, and the others a link to it."""
     if _on is None:
         return _NOTHING
-    parents = [parent for parent in dict.fromkeys(traceparents) if parent is not None and parent.endswith(SAMPLED)]
+    parents = [parent for parent in dict.fromkeys(traceparents) if parent is not None and _is_sampled(parent)]
     return _together(name, parents, attributes) if parents else _NOTHING
 
 
@@ -170,7 +175,7 @@ def traceparent(span: Span | None = None) -> str | None:
 def trace_id() -> str | None:
     """By which this context's trace is found, if it is recorded."""
     said = traceparent()
-    return said.split("-")[1] if said is not None and said.endswith(SAMPLED) else None
+    return said.split("-")[1] if said is not None and _is_sampled(said) else None
 
 
 def error_type(error: BaseException) -> str:
@@ -178,6 +183,11 @@ def error_type(error: BaseException) -> str:
 
 
 # --- inside
+
+
+def _is_sampled(traceparent: str) -> bool:
+    """By the lowest of the flags in its last byte. Source: https://www.w3.org/TR/trace-context/#trace-flags."""
+    return bool(int(traceparent[-2:], 16) & 1)
 
 
 def _is_followed() -> bool:
