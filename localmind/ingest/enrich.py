@@ -108,8 +108,8 @@ class Enrich:
             with about(job):
                 self._enrich(job)
         except Exception as error:
-            self._failures.give_up(job, error)
             job_spans.end(job, error)
+            self._failures.give_up(job, error)
         finally:
             job_spans.end(job)
             with self._lock:

@@ -212,9 +212,9 @@ class Pipeline:
             if work is not None:
                 self._active.admit(work)
         except Exception as error:
+            job_spans.end(job, error)  # first: where the catalog is away, giving up fails too
             if not self._stopping.is_set():
                 self._failures.give_up(job, error, cancelled=self._claimed.is_cancelled(job))
-            job_spans.end(job, error)
             return
         finally:
             self._claimed.over(job)

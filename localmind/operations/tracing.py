@@ -288,8 +288,12 @@ def _build(settings: Settings, service: str) -> _On:
 
     # A collector that is away is one line each time it was given up, not one for each try.
     logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
+    logging.getLogger("opentelemetry.util.re").setLevel(logging.CRITICAL)  # it quotes headers that it can't read, and they are secrets
     endpoint = settings.otel_exporter_otlp_endpoint.rstrip("/")
-    headers = parse_env_headers(settings.otel_exporter_otlp_headers.get_secret_value(), liberal=True)
+    given = settings.otel_exporter_otlp_headers.get_secret_value()
+    headers = parse_env_headers(given, liberal=True)
+    if given and not headers:
+        structlog.get_logger(__name__).warning("tracing_headers_unreadable", hint="OTEL_EXPORTER_OTLP_HEADERS is name=value, with commas.")
     exporter = OTLPSpanExporter(f"{endpoint}/v1/traces", headers=headers)
     # Not the process's provider, to which other libraries would add spans of their own: theirs quote statements and prompts.
     provider = TracerProvider(sampler=_sampler(settings), resource=_resource(settings, service), shutdown_on_exit=False)
