@@ -176,7 +176,7 @@ def test_spans_tell_of_all_that_was_done_without_ids_of_documents(day: Day) -> N
     assert {"job ingest", "job delete", "read", "chunk", "embed", "extract", "write", "chat scripted"} <= names
     assert {"POST /api/v1/sources/upload", "POST /api/v1/chat/stream", "GET /api/v1/sources/{source_id}", "GET"} <= names
     errors = {span.attributes.get("error.type") for span in day.spans if span.error}
-    assert {"broken", "IntegrityError", "configuration_error"} <= errors
+    assert {"broken", "IntegrityError", "request_refused"} <= errors
     assert day.source_id.encode() not in day.sent
 
 
