@@ -68,8 +68,8 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.lock
 # Needs uv (https://docs.astral.sh/uv); only for those who change dependencies.
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group setup -o requirements/run.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra servers --group setup -c requirements/run.lock -o requirements/servers.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra servers --group setup --group dev -c requirements/servers.lock -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra servers --extra tracing --group setup -c requirements/run.lock -o requirements/servers.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra servers --extra tracing --group setup --group dev -c requirements/servers.lock -o requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group sbom -o requirements/sbom.lock
 
 clean:

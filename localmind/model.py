@@ -452,6 +452,8 @@ class Job:
     """The claim that has it while it runs: whoever works on it shows this to change it."""
     request_id: str | None = None
     """The request that queued it; None: no request did."""
+    traceparent: str | None = None
+    """That request's span, in W3C's words; of a job that a worker has, the span of its work. None: it is not traced."""
 
 
 @dataclass(frozen=True, slots=True)

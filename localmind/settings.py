@@ -108,6 +108,19 @@ class Settings(BaseSettings):
         " the public name of this service.",
     )
 
+    # --- traces (OpenTelemetry; other OTEL_ variables are read by its SDK, from the environment alone)
+    otel_exporter_otlp_endpoint: str = Field(
+        "", description="OTLP/HTTP endpoint that takes traces (http://collector:4318); needs the extra tracing. Unset: no traces."
+    )
+    otel_exporter_otlp_headers: SecretStr = Field(SecretStr(""), description="Headers for it, as name=value, separated by commas.")
+    otel_service_name: str = Field(
+        "", description="Name of this process in traces; unset: localmind, or localmind-backend and localmind-worker on servers."
+    )
+    otel_traces_sampler: Literal[
+        "always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"
+    ] = Field("parentbased_always_on", description="Which requests are traced; parentbased: as a client's traceparent says.")
+    otel_traces_sampler_arg: float = Field(1, ge=0, le=1, description="Share of them, for the samplers with traceidratio.")
+
     # --- what may come in
     max_upload_mb: int = Field(100, ge=1, le=4096, description="Largest file that is accepted, in MB of 1,000,000 bytes.")
     reader_timeout_s: float = Field(600, gt=0, le=86400, description="Longest time a reader may take for one file, in seconds.")
@@ -240,6 +253,13 @@ class Settings(BaseSettings):
         """Whoever can change what the provider answers can log in as anybody."""
         if value and not re.fullmatch(r"https://[^?#@\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/[^?#@\s]*)?", value):
             raise ValueError(f"{value!r} is no issuer that can be trusted; write https://login.example (http only on this machine)")
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^?#@\s]+", value):
+            raise ValueError(f"{value!r} is no OTLP/HTTP endpoint; write http://collector:4318")
         return value
 
     @field_validator("fetch_allow")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -14,10 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.backend import errors
-from localmind.accounts.acting import acting
+from localmind.accounts.acting import acting, current
 from localmind.errors import TooLarge
 from localmind.ids import random_id
-from localmind.operations import metrics
+from localmind.operations import metrics, tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = structlog.get_logger("localmind.http")
 
@@ -45,7 +50,8 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         request_id = given if SANE_REQUEST_ID.fullmatch(given) else random_id()
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
@@ -64,7 +70,8 @@ class RequestContext:
 
         client = scope.get("client")
         address = client[0] if client else None
-        with acting(request_id=request_id, address=address):  # every log line of the request has its id, and who asks
+        # Every log line of the request has its id, and who asks.
+        with _traced(scope, headers) as span, acting(request_id=request_id, address=address, traceparent=tracing.traceparent()):
             try:
                 await self.app(scope, receive, send_with_headers)
             except Exception:
@@ -74,6 +81,8 @@ class RequestContext:
                     await errors.UNEXPECTED.response(scope)(scope, receive, send_with_headers)
             finally:
                 _record(scope, status, time.perf_counter() - began)
+                if span is not None:
+                    _tell(span, scope, status)
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:
@@ -93,6 +102,37 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return metrics.http_requests_total.labels(method, route, str(status)), metrics.http_request_duration_seconds.labels(method, route)
 
 
+def _traced(scope: Scope, headers: Headers) -> AbstractContextManager[Span | None]:
+    if not tracing.is_on() or scope["path"] in PROBES:
+        return nullcontext()
+    method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+    attributes = {"http.request.method": method, "url.scheme": scope["scheme"], "localmind.request.id": scope["state"]["request_id"]}
+    return tracing.serving(method, headers.get("traceparent"), attributes)
+
+
+def _tell(span: Span, scope: Scope, status: int) -> None:
+    """How it ended. No path and no parameters: these hold ids, and what people look for."""
+    from opentelemetry.trace import StatusCode
+
+    method, route = scope["method"] if scope["method"] in _METHODS else "HTTP", route_of(scope)
+    span.update_name(f"{method} {route}" if route != UNKNOWN else method)
+    if route != UNKNOWN:
+        span.set_attribute("http.route", route)
+    if status:
+        span.set_attribute("http.response.status_code", status)
+    principal = current().principal
+    if principal is not None:
+        span.set_attribute("localmind.tenant.id", principal.tenant)
+    if status >= 500:
+        span.set_attribute("error.type", scope["state"].get("error_type") or str(status))
+        span.set_status(StatusCode.ERROR)
+
+
+PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+"""Asked every few seconds by machines, which nobody follows."""
+
+UNKNOWN = "none"
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -100,7 +140,7 @@ def route_of(scope: Scope) -> str:
     """The route's template, such as /api/v1/sources/{source_id}; "web" for the page, "none" for what no route takes."""
     if scope.get("state", {}).get("web"):
         return "web"
-    return str(getattr(scope.get("route"), "path", "none"))
+    return str(getattr(scope.get("route"), "path", UNKNOWN))
 
 
 class BodyLimit:

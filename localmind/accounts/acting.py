@@ -13,11 +13,15 @@ from localmind.accounts.model import Principal, UserId
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """principal: None before a login, for a worker, and for whoever has the machine. address: where the request came from."""
+    """principal: None before a login, for a worker, and for whoever has the machine. address: where the request came from.
+
+    traceparent: the span that this is part of, for work that goes on after it (operations/tracing.py); None: it is not traced.
+    """
 
     principal: Principal | None = None
     address: str | None = None
     request_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def user_id(self) -> UserId | None:

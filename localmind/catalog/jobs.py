@@ -55,7 +55,7 @@ class JobTable:
 
     def add(self, tenant: TenantId, rows: Sequence[tuple[str, SourceId, int, int]]) -> list[JobId]:
         """Queue (kind, source, version, priority) each, for the request of this context; ids in order."""
-        now, request_id = time.time(), current().request_id
+        now, actor = time.time(), current()
         ids = sorted(random_id() for _ in rows)  # within a millisecond they come in no order, and the first is worked first
         values = [
             {
@@ -66,7 +66,8 @@ class JobTable:
                 "version": version,
                 "status": JobStatus.QUEUED,
                 "progress": 0.0,
-                "request_id": request_id,
+                "request_id": actor.request_id,
+                "traceparent": actor.traceparent,
                 "attempts": 0,
                 "failures": 0,
                 "priority": priority,
@@ -239,6 +240,7 @@ class JobTable:
                     status=JobStatus.QUEUED,
                     error=None,
                     request_id=current().request_id,
+                    traceparent=current().traceparent,
                     attempts=0,
                     failures=0,
                     cancel=False,
@@ -333,5 +335,6 @@ def to_job(row: Any) -> Job:
         "attempts": row.attempts,
         "owner": row.owner,
         "request_id": row.request_id,
+        "traceparent": row.traceparent,
     }
     return Job(**values)

@@ -10,7 +10,7 @@ from localmind.catalog.database import Database
 from localmind.errors import ConfigurationError
 from localmind.versions import check_version
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest migration; a test holds it against the scripts."""
 
 SCRIPTS = Path(__file__).parent / "migrations"

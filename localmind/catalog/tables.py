@@ -320,6 +320,7 @@ job = sa.Table(
     sa.Column("error", Json),
     sa.Column("usage", Json),  # what an LLM cost it so far
     sa.Column("request_id", sa.String(64)),  # that queued it; null: no request did
+    sa.Column("traceparent", sa.String(55)),  # of that request's span; null: it was not traced
     sa.Column("attempts", sa.Integer, nullable=False),  # times a worker took it up since it last got on
     sa.Column("failures", sa.Integer, nullable=False),  # errors worth a retry, so far
     sa.Column("priority", sa.Integer, nullable=False),  # lower goes first

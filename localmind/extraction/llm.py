@@ -18,6 +18,7 @@ from localmind.llm.metering import Meter, Spent
 from localmind.llm.port import LLM, RequestRefused, Turn
 from localmind.llm.tokens import estimated_tokens
 from localmind.model import ENTITY_TYPES, Extraction
+from localmind.operations import tracing
 
 MOST_SHOWN_CHARS = 4000  # of an answer that can't be read, when the model is shown it again
 MOST_VERSION_CHARS = 128  # the cache's column
@@ -77,7 +78,7 @@ class LLMExtractor:
         groups = self._groups(passages)
         stopped: LocalMindError | None = None
         with ThreadPoolExecutor(min(self._concurrency, len(groups)), thread_name_prefix="extract") as pool:
-            calls = [pool.submit(self._group, group, passages, results, meter) for group in groups]
+            calls = [pool.submit(tracing.carried(self._group), group, passages, results, meter) for group in groups]
             try:
                 for call in calls:
                     try:

@@ -23,6 +23,7 @@ from localmind.ingest.store import Store
 from localmind.limits.quotas import Quotas
 from localmind.limits.usage import UsageMeter
 from localmind.model import Accepted, BlobKey, JobStatus, SourceId, SourceStatus, TenantId
+from localmind.operations import tracing
 
 MAX_NAME, MAX_TITLE, MAX_URI, MAX_TAG, MAX_TAGS = 255, 500, 2000, 100, 50
 """Characters of a name, a title, a uri (its bytes: PostgreSQL's indexes take 2,700) and a tag; tags of a source."""
@@ -216,7 +217,7 @@ def beside_each_other(action: Callable[[T], R], items: Sequence[T]) -> list[R]:
     if len(items) < 2:
         return [action(item) for item in items]
     with ThreadPoolExecutor(min(STORING, len(items))) as pool:
-        return list(pool.map(action, items))
+        return list(pool.map(tracing.carried(action), items))
 
 
 def check(incoming: Incoming) -> None:

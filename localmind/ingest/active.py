@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from localmind.ingest.work import Work
 from localmind.model import Chunk, Extraction, Job, JobId
+from localmind.operations import tracing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +112,8 @@ class Active:
         error: Exception | None = None
         if not (work.exhausted or work.is_lost):
             try:
-                fresh, is_last = work.cut(min(TURN_CHUNKS, batch.room))
+                with tracing.shared("chunk", (work.job.traceparent,)):
+                    fresh, is_last = work.cut(min(TURN_CHUNKS, batch.room))
             except Exception as caught:  # a fault in one document must not end the pipeline; its job says what it was
                 error = caught
         with self._changed:

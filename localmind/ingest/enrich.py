@@ -17,13 +17,14 @@ from localmind.extraction.joined import joined
 from localmind.extraction.port import Extractor, PaidExtractor, Passage
 from localmind.graph.port import ChunkExtraction
 from localmind.ids import text_hash
+from localmind.ingest import job_spans
 from localmind.ingest.budget import Budget
 from localmind.ingest.context import about
 from localmind.ingest.failures import Failures
 from localmind.ingest.store import Store
 from localmind.llm.metering import Spent
 from localmind.model import Chunk, ExtractedEntity, ExtractedRelation, Extraction, Job, JobId, JobStatus, SourceId, Stage, TenantId
-from localmind.operations import metrics
+from localmind.operations import metrics, tracing
 
 BATCH_CHUNKS = 16
 """Chunks between two commits, at least: what a kill repeats comes from the cache."""
@@ -107,8 +108,10 @@ class Enrich:
             with about(job):
                 self._enrich(job)
         except Exception as error:
+            job_spans.end(job, error)
             self._failures.give_up(job, error)
         finally:
+            job_spans.end(job)
             with self._lock:
                 self._jobs.pop(job.id, None)
             self._announce([job.id])
@@ -121,7 +124,8 @@ class Enrich:
         for batch in catalog.chunks.of_source(job.tenant, job.source_id, batch=self._batch_chunks):
             if self._is_stopping(job):
                 return
-            self._batch(run, batch)
+            with tracing.span("extract", {"localmind.chunks": len(batch)}):
+                self._batch(run, batch)
             with catalog.database.write(job.tenant):
                 self._confirm(job)
                 self._note(run)

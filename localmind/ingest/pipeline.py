@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 
 import structlog
@@ -24,6 +24,7 @@ from localmind.embedding.port import Embedder
 from localmind.errors import Cancelled, StoreUnavailable, Unavailable
 from localmind.extraction.port import Extractor, Passage
 from localmind.ids import random_id
+from localmind.ingest import job_spans
 from localmind.ingest.active import Active, Batch
 from localmind.ingest.claimed import Claimed
 from localmind.ingest.context import about
@@ -36,7 +37,7 @@ from localmind.ingest.tidy import Tidy
 from localmind.ingest.work import Work
 from localmind.llm.tokens import estimated_tokens
 from localmind.model import Job, JobId, JobStatus, SourceId, TenantId
-from localmind.operations import metrics
+from localmind.operations import metrics, tracing
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +137,7 @@ class Pipeline:
         if self._threads:
             with suppress(StoreUnavailable):  # the leases end by themselves
                 self._jobs.release(self.owner)
+        job_spans.end_all(self._working())
         self._threads = []
 
     def wake(self) -> None:
@@ -198,7 +200,7 @@ class Pipeline:
             return []
         self._wake.clear()  # first: what is queued meanwhile wakes again
         limit = 1 if self._outages.are_on else CLAIM
-        return self._store.catalog.claim(self.owner, limit=limit, lease_s=self._lease_s)
+        return [job_spans.begin(claim) for claim in self._store.catalog.claim(self.owner, limit=limit, lease_s=self._lease_s)]
 
     def _prepare(self, prepare: Prepare, claim: Claim) -> None:
         job = claim.job
@@ -210,6 +212,7 @@ class Pipeline:
             if work is not None:
                 self._active.admit(work)
         except Exception as error:
+            job_spans.end(job, error)  # first: where the catalog is away, giving up fails too
             if not self._stopping.is_set():
                 self._failures.give_up(job, error, cancelled=self._claimed.is_cancelled(job))
             return
@@ -217,6 +220,7 @@ class Pipeline:
             self._claimed.over(job)
             self._reported.pop(job.id, None)
         if work is None:
+            job_spans.end(job)
             self._outages.over()
         elif work.size > LONG_CHARS:
             self._jobs.progress([(job, work.stage, work.progress)])
@@ -231,6 +235,7 @@ class Pipeline:
         except Exception as error:
             for job in jobs:
                 self._failures.give_up(job, error)
+                job_spans.end(job, error)
         else:
             log.info("documents_removed", documents=len(sources))
             self._tidy.changed(tenant, len(sources))
@@ -238,6 +243,7 @@ class Pipeline:
             self._outages.over()
             self.settling.after([tenant], taken_back=True)
         finally:
+            job_spans.end_all(jobs)
             for job in jobs:
                 self._claimed.over(job)
         self._changes.announce(job.id for job in jobs)
@@ -264,11 +270,12 @@ class Pipeline:
             if batch.items:
                 try:
                     texts = [embedding_text(work.title, chunk.heading, chunk.text) for work, chunk in batch.items]
-                    with metrics.embedding_duration_seconds.labels("document").time():
+                    with _stage("embed", batch), metrics.embedding_duration_seconds.labels("document").time():
                         batch.vectors = self._embedder.embed_documents(texts)
                     metrics.embedded_texts_total.labels("document").inc(len(texts))
                     # Here, so that a batch's names are looked for while the one before it waits for the stores.
-                    results = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in batch.items])
+                    with _stage("extract", batch):
+                        results = self._extractor.extract([Passage(work.title, chunk.heading, chunk.text) for work, chunk in batch.items])
                     batch.found = [result.extraction for result in results]
                 except Exception as error:
                     _log_fault("embed", error)
@@ -294,7 +301,8 @@ class Pipeline:
                     for work in ending:
                         self._leave(work)
             else:
-                self.settling.after({work.job.tenant for work in batch.works()})
+                with _stage("resolve", batch):
+                    self.settling.after({work.job.tenant for work in batch.works()})
             self._changes.announce(work.job.id for work in batch.works())
 
     def _write_patiently(self, batch: Batch, ending: list[Work]) -> None:
@@ -311,7 +319,7 @@ class Pipeline:
                 return
             except LeaseLost as lost:
                 self._tidy.left(work.job for work in batch.works() if work.job.id in lost.ids)
-                self._active.take(lost.ids)
+                job_spans.end_all(work.job for work in self._active.take(lost.ids))
             except StoreUnavailable as error:
                 wait_s = self._outages.met(error)
                 if time.monotonic() + wait_s > deadline or self._stopping.wait(wait_s):
@@ -325,7 +333,8 @@ class Pipeline:
         for item in items:
             item.work.stored = item.chunk.end
         finished = [work for work in ending if not work.is_lost]
-        self._store.write(items, vectors, finished, enrich=self.enrich is not None, again=again)
+        with _stage("write", batch):
+            self._store.write(items, vectors, finished, enrich=self.enrich is not None, again=again)
         metrics.chunks_created_total.inc(len(items))
         tokens: Counter[TenantId] = Counter()
         for item in items:
@@ -344,12 +353,14 @@ class Pipeline:
             try:
                 if work.is_lost:
                     self._failures.give_up(job, work.failed)
+                    job_spans.end(job, work.failed)
                 else:
                     self._finish(work)
             except Exception as error:  # nobody keeps the job's lease any more: at its end it goes on after its commit
                 _log_fault("finish", error)
                 with suppress(Exception):
                     self._failures.give_up(job, error if isinstance(error, Unavailable) else Unavailable(str(error)))
+                job_spans.end(job, error)
         self._active.remove(work)
 
     def _finish(self, work: Work) -> None:
@@ -363,6 +374,8 @@ class Pipeline:
             self._jobs.finish([work.job], JobStatus.SUCCEEDED)
         took_s = time.time() - work.job.created_at.timestamp()
         metrics.ingestion_duration_seconds.labels(work.revision.kind).observe(took_s)
+        if self.enrich is None:
+            job_spans.end(work.job)
         log.info("document_indexed", kind=work.revision.kind, version=work.job.version, chunks=len(work.places), took_s=round(took_s, 3))
 
     # --- beside
@@ -398,6 +411,7 @@ class Pipeline:
         ids = {job.id for job in jobs}
         self._claimed.drop(ids)
         self._active.take(ids)
+        job_spans.end_all(jobs)
 
     def _cancel(self, jobs: list[Job]) -> None:
         """End the jobs now, in whatever stage; reading notices by itself, within a tenth of a second."""
@@ -417,6 +431,11 @@ class Pipeline:
                 if not (self._stopping.is_set() and item is not None):
                     continue
             return
+
+
+def _stage(name: str, batch: Batch) -> AbstractContextManager[None]:
+    """A span of each document that shares the batch."""
+    return tracing.shared(name, (work.job.traceparent for work in batch.works()), {"localmind.chunks": len(batch.items)})
 
 
 def _log_fault(stage: str, error: Exception) -> None:

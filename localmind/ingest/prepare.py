@@ -20,6 +20,7 @@ from localmind.ingest.store import Store
 from localmind.ingest.work import READ_SHARE, Work, job_error
 from localmind.limits.quotas import full
 from localmind.model import Chunk, Document, Job, JobStatus, Part, Stage
+from localmind.operations import tracing
 from localmind.readers.fetch import Fetched
 from localmind.readers.sandbox import Parts, Readers
 
@@ -72,14 +73,14 @@ class Prepare:
         if not claim.is_first or revision.visible != job.version - 1:  # somebody may have written, and got no further
             self._store.sweep(job)
         if revision.blob_key == UNFETCHED:
-            revision = self._fetch(job, revision)
-        if revision.document_key is None and not revision.is_text:
-            document = self._read(job, revision)
-            if document is None:
-                self._catalog.jobs.finish([job], JobStatus.SUCCEEDED)
-                return None
-        else:
-            document = documents.load(self._blobs, revision)
+            with tracing.span("fetch"):
+                revision = self._fetch(job, revision)
+        with tracing.span("read"):
+            is_read = revision.document_key is not None or revision.is_text
+            document = documents.load(self._blobs, revision) if is_read else self._read(job, revision)
+        if document is None:
+            self._catalog.jobs.finish([job], JobStatus.SUCCEEDED)
+            return None
         return self._plan(job, revision, document, is_new=claim.is_first and revision.latest == 1)
 
     def _resume_after_commit(self, job: Job, revision: Revision) -> Work:

@@ -23,6 +23,7 @@ from localmind.ids import text_hash
 from localmind.ingest.naming import Look, Naming
 from localmind.ingest.work import Work
 from localmind.model import BlobKey, Chunk, ChunkId, ChunkKey, Extraction, Job, JobId, JobStatus, SourceId, TenantId
+from localmind.operations import tracing
 from localmind.text.port import TextIndex, TitledChunk
 from localmind.vectors.port import Vectors
 
@@ -132,7 +133,7 @@ class Store:
             store(tenant, keys, vectors)
             return
         with ThreadPoolExecutor(1, thread_name_prefix="ingest-vectors") as beside:
-            stored = beside.submit(store, tenant, keys, vectors)
+            stored = beside.submit(tracing.carried(store), tenant, keys, vectors)
             if not self.text.in_catalog:
                 self._index_text(tenant, items)
             self.naming.before(tenant, _said(items), look)

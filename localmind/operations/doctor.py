@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from localmind.errors import ConfigurationError, DataDirInUse, LocalMindError
 from localmind.model import PERSONAL
+from localmind.operations import tracing
 from localmind.operations.reports import Check
 from localmind.operations.servers import look_at_passwords, look_at_servers
 from localmind.settings import Settings
@@ -44,7 +45,7 @@ def examine(settings: Settings, *, opened: LocalMind | None = None) -> list[Chec
         checks.append(Check("settings", True, _told(settings)))
         checks.append(look_at_passwords(settings))
         checks += _opened_engines(composed) if opened else _closed_engines(composed)
-    return [*checks, _llm(settings), _tesseract(settings)]
+    return [*checks, _llm(settings), _tesseract(settings), *_traces(settings)]
 
 
 def examine_before_start(settings: Settings) -> list[Check]:
@@ -258,6 +259,15 @@ def _llm(settings: Settings) -> Check:
 def _mode(llm: object) -> str:
     mode = getattr(llm, "mode", "text")
     return {"json_schema": "JSON by schema", "tool": "JSON by a tool call", "json_object": "JSON without a schema"}.get(mode, "plain text")
+
+
+def _traces(settings: Settings) -> list[Check]:
+    if not settings.otel_exporter_otlp_endpoint:
+        return []
+    if tracing.is_installed():
+        return [Check("traces", True, f"to {settings.otel_exporter_otlp_endpoint}, {settings.otel_traces_sampler}")]
+    lacking = tracing.missing()
+    return [Check("traces", False, lacking.message, lacking.hint)]
 
 
 def _tesseract(settings: Settings) -> Check:

@@ -12,6 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from localmind.accounts.acting import current
+from localmind.operations import tracing
 
 QUIET = ("alembic", "httpx", "httpx2", "httpcore", "asyncio", "watchfiles", "python_multipart", "sse_starlette")
 """Libraries that log each call: from WARNING on."""
@@ -115,6 +116,9 @@ def _add_actor(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDi
     actor = current()
     if actor.request_id is not None:
         line.setdefault("request_id", actor.request_id)
+    trace_id = tracing.trace_id()
+    if trace_id is not None:
+        line.setdefault("trace_id", trace_id)
     if actor.principal is not None:
         line.setdefault("tenant_id", actor.principal.tenant)
         if actor.user_id is not None:

@@ -13,6 +13,7 @@ from localmind.embedding.port import Embedder
 from localmind.errors import InvalidInput, StoreUnavailable, Unavailable
 from localmind.graph.port import Graph
 from localmind.model import ChunkId, Entity, Filter, Hit, Mode, Ranks, ScoredChunk, SearchResult, SourceId, TenantId
+from localmind.operations import tracing
 from localmind.retrieval.dense import DenseSearch
 from localmind.retrieval.diversity import diverse
 from localmind.retrieval.duplicates import distinct
@@ -187,7 +188,7 @@ class Search:
         """The indexes are asked at once: the model and servers work outside Python's lock."""
         refused: dict[str, Unavailable] = {}
         walks = mode in (Mode.GRAPH, Mode.HYBRID)
-        running = {name: self._threads.submit(self._lists[name], question) for name in _LISTS[mode]}
+        running = {name: self._threads.submit(tracing.carried(self._lists[name]), question) for name in _LISTS[mode]}
         named = self._try("graph", partial(self._graph.link, question.tenant, question.text), refused) if walks else None
         lists = {name: self._try(name, answer.result, refused) for name, answer in running.items()}
         answered = {name: found for name, found in lists.items() if found is not None}

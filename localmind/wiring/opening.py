@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from localmind.errors import ConfigurationError
 from localmind.wiring.data_dir import lock_data_dir, make_folder
 from localmind.wiring.roles import Role
+from localmind.wiring.traced import trace
 
 if TYPE_CHECKING:
     from localmind.ingest.prepare import Prepare
@@ -24,6 +25,7 @@ def open_product(mind: LocalMind, stack: ExitStack, *, prepare: Prepare, llm: LL
     from localmind.ingest.presence import Presence
     from localmind.ingest.seed import seed_guides
 
+    trace(mind, stack)  # first, so that it ends last: what closing brings is sent too
     folder = mind.settings.data_dir
     make_folder(folder)
     if mind.role is Role.ALONE:

@@ -253,7 +253,8 @@ def _measured(llm: LLM | None, settings: Settings) -> LLM | None:
     from localmind.llm.measured import MeasuredLLM
     from localmind.llm.metering import Prices
 
-    return None if llm is None else MeasuredLLM(llm, Prices(settings.llm_price_input, settings.llm_price_output))
+    prices = Prices(settings.llm_price_input, settings.llm_price_output)
+    return None if llm is None else MeasuredLLM(llm, prices, provider=settings.llm_provider)
 
 
 def build_quotas(settings: Settings, catalog: Catalog) -> Quotas:

@@ -23,6 +23,7 @@ from localmind.settings import Settings
 from localmind.text.neo4j import Neo4jText
 from tests.milvus_server import vectors_of
 from tests.neo4j_server import driver_of
+from tests.otlp_receiver import OTLPReceiver
 from tests.stack.fleet import Fleet, Process, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -61,11 +62,23 @@ def forget_personal(stack: Mapping[str, str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory, model_cache: Path, servers: dict[str, str]) -> Iterator[Fleet]:
+def collector() -> Iterator[OTLPReceiver]:
+    """Gets what clients ask to be traced."""
+    with OTLPReceiver() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, model_cache: Path, servers: dict[str, str], collector: OTLPReceiver) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
     (folder / "data").mkdir()
     (folder / "data" / "models").symlink_to(model_cache, target_is_directory=True)
-    fleet = Fleet(folder, servers)
+    traces = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_TRACES_SAMPLER": "parentbased_always_off",
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+    }
+    fleet = Fleet(folder, {**servers, **traces})
     try:
         fleet.start()
         yield fleet
@@ -102,6 +115,22 @@ def test_a_request_can_be_followed_into_the_worker(fleet: Fleet) -> None:
     assert {line["event"] for line in lines(fleet.backend)} == {"request", "audit"}
     fleet.post("/api/v1/search", {"query": f"What of {word}?"})
     assert word not in fleet.worker.log and word not in fleet.backend.log
+
+
+def test_a_document_is_one_trace_from_the_backend_through_the_worker_to_the_servers(fleet: Fleet, collector: OTLPReceiver) -> None:
+    trace, seed = secrets.token_hex(16), secrets.token_hex(4)
+    body = {"title": "Traced", "text": words(seed)}
+    accepted = fleet.call("POST", "/api/v1/sources/text", json=body, headers={"traceparent": f"00-{trace}-{'ab' * 8}-01"}).json()
+    fleet.wait_for(accepted["job_id"])
+    wanted = {"POST /api/v1/sources/text", "job ingest"}
+    spans = collector.wait_for(lambda spans: wanted <= {span.name for span in spans if span.trace == trace})
+    ours = {span.name: span for span in spans if span.trace == trace}
+    asked, job = (ours[name] for name in sorted(wanted))
+    assert (asked.service, asked.parent, job.service, job.parent) == ("localmind-backend", "ab" * 8, "localmind-worker", asked.id)
+    assert ours["write"].parent == ours["embed"].parent == job.id and ours["append vectors"].parent == ours["write"].id
+    systems = {span.attributes.get("db.system.name") for span in spans if span.trace == trace and span.service == "localmind-worker"}
+    assert {"postgresql", "milvus", "neo4j"} <= systems and seed.encode() not in collector.raw
+    assert {span.trace for span in spans} == {trace}, "nothing else asked to be traced"
 
 
 def test_the_backends_figures_are_added_up(fleet: Fleet) -> None:

@@ -1,4 +1,4 @@
-"""What the log says of a day at work, and what it must never say: documents, questions, passwords, keys, tokens and addresses.
+"""What the log and traces say of a day at work, and what they must never say: documents, questions, passwords, keys, tokens and addresses.
 
 The app asks for logins, reads through its own pipeline, asks a scripted LLM, and logs all that it can at LOG_LEVEL=DEBUG.
 """
@@ -25,6 +25,7 @@ from apps.backend.app import create_app
 from localmind.accounts.model import Role
 from localmind.settings import Settings
 from tests.llm_server import Failure, LLMServer
+from tests.otlp_receiver import OTLPReceiver, Span
 from tests.unit.backend.asking import wait_for_job, wait_until_ready
 
 PRIVATE = (
@@ -44,6 +45,9 @@ class Day:
     markers: dict[str, str] = field(default_factory=lambda: {name: f"q{secrets.token_hex(8)}" for name in PRIVATE})
     secrets: dict[str, str] = field(default_factory=dict)
     log: str = ""
+    spans: list[Span] = field(default_factory=list)
+    sent: bytes = b""
+    """What the collector of traces was sent."""
     user_id: str = ""
     source_id: str = ""
 
@@ -59,7 +63,7 @@ class Day:
 def day(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[..., Settings]) -> Iterator[Day]:
     day, root, out = Day(), logging.getLogger(), io.StringIO()
     before = root.handlers[:], root.level
-    with LLMServer() as llm:
+    with LLMServer() as llm, OTLPReceiver() as collector:
         settings = settings_for(
             tmp_path_factory.mktemp("logged") / "lm",
             auth="required",
@@ -70,6 +74,7 @@ def day(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[..., Se
             llm_base_url=llm.base_url,
             llm_model="scripted",
             llm_api_key=day.markers["llm_key"],
+            otel_exporter_otlp_endpoint=collector.endpoint,
         ).model_copy(update={"log_level": "DEBUG"})
         app = create_app(settings)
         with contextlib.redirect_stdout(out), TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
@@ -77,6 +82,7 @@ def day(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[..., Se
             made = app.state.service.mind.accounts.members.create_user(day.markers["email"] + "@example.org", password(day), Role.OWNER)
             day.user_id = made.user_id
             work(day, client, llm, app.state.service.mind.catalog.database.engine)
+        day.spans, day.sent = collector.spans, collector.raw
     root.handlers[:], root.level = before
     for name in ("localmind", "apps"):
         logging.getLogger(name).setLevel(logging.NOTSET)
@@ -150,10 +156,11 @@ def work(day: Day, client: TestClient, llm: LLMServer, catalog: sa.Engine) -> No
 
 
 @pytest.mark.parametrize("what", PRIVATE)
-def test_nothing_that_is_anybodys_stands_in_the_log(day: Day, what: str) -> None:
+def test_nothing_that_is_anybodys_stands_in_the_log_or_a_span(day: Day, what: str) -> None:
     marker = day.markers[what]
     for form in (marker, marker.upper(), urllib.parse.quote(marker), repr(marker.encode())[2:-1]):
         assert form not in day.log, next(line for line in day.log.splitlines() if form in line)[:500]
+        assert form.encode() not in day.sent, next(span for span in day.spans if form in repr(span))
 
 
 def test_no_secret_that_was_handed_out_stands_in_the_log(day: Day) -> None:
@@ -161,6 +168,16 @@ def test_no_secret_that_was_handed_out_stands_in_the_log(day: Day) -> None:
     for name, secret in day.secrets.items():
         for part in (secret, secret[-24:]):
             assert part not in day.log, name
+            assert part.encode() not in day.sent, name
+
+
+def test_spans_tell_of_all_that_was_done_without_ids_of_documents(day: Day) -> None:
+    names = {span.name for span in day.spans}
+    assert {"job ingest", "job delete", "read", "chunk", "embed", "extract", "write", "chat scripted"} <= names
+    assert {"POST /api/v1/sources/upload", "POST /api/v1/chat/stream", "GET /api/v1/sources/{source_id}", "GET"} <= names
+    errors = {span.attributes.get("error.type") for span in day.spans if span.error}
+    assert {"broken", "IntegrityError", "request_refused"} <= errors
+    assert day.source_id.encode() not in day.sent
 
 
 def test_every_line_says_when_how_bad_and_what(day: Day) -> None:

@@ -33,6 +33,10 @@ OTHER_NAMES = {
     "PART_OF",
     "COMPOSE_PROFILES",
     "CONTAINERD_NAMESPACE",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
     *re.findall(r"\$\{(\w+)", (DOCS.parent / "infrastructure/nerdctl/compose.yaml").read_text()),
 }
 """Settings of other programs and of the compose file, and placeholders of the examples."""
