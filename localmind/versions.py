@@ -6,7 +6,7 @@ import re
 
 from localmind.errors import ConfigurationError
 
-LEAST = {"PostgreSQL": (13,), "Neo4j": (5,), "Milvus": (2, 3), "Redis": (6,)}
+LEAST = {"PostgreSQL": (13,), "Neo4j": (5, 23), "Milvus": (2, 3), "Redis": (6,)}
 
 
 def check_version(server: str, found: str) -> None:
@@ -15,5 +15,9 @@ def check_version(server: str, found: str) -> None:
     least = LEAST[server]
     if numbers is None or tuple(map(int, numbers[1].split("."))) >= least:
         return
-    wanted = ".".join(map(str, least))
-    raise ConfigurationError(f"{server} is version {numbers[1]}; {wanted} or newer is needed.", hint=f"Update {server}, or use another.")
+    raise too_old(server, f"is version {numbers[1]}")
+
+
+def too_old(server: str, told: str) -> ConfigurationError:
+    wanted = ".".join(map(str, LEAST[server]))
+    return ConfigurationError(f"{server} {told}; {wanted} or newer is needed.", hint=f"Update {server}, or use another.")

@@ -128,7 +128,9 @@ Scripted = Answer | Callable[[Request], Answer]
 class LLMServer:
     """See the module's docstring. api_key: where given, other keys get a 401. models: others get a 404; empty: any model goes."""
 
-    def __init__(self, *, api_key: str | None = None, models: tuple[str, ...] = (), embedding_dim: int = 64) -> None:
+    def __init__(
+        self, *, host: str = "127.0.0.1", api_key: str | None = None, models: tuple[str, ...] = (), embedding_dim: int = 64
+    ) -> None:
         self.api_key = api_key
         self.models = models
         self.embedding_dim = embedding_dim
@@ -140,13 +142,14 @@ class LLMServer:
         self._lock = threading.Lock()
         self._released = threading.Event()
         self._arrived = threading.Condition(self._lock)
-        self._http = _Http(self)
+        self._http = _Http(self, host)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, name="llm-server")
 
     @property
     def base_url(self) -> str:
         """With /v1, as an OpenAI client takes it."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        host, port = self._http.server_address[:2]
+        return f"http://{host!s}:{port}/v1"
 
     def reply(self, *answers: Scripted, path: str = CHAT) -> None:
         """The next answers, in order."""
@@ -203,10 +206,10 @@ class _Http(ThreadingHTTPServer):
 
     daemon_threads = False
 
-    def __init__(self, script: LLMServer) -> None:
+    def __init__(self, script: LLMServer, host: str) -> None:
         self.script = script
         self.connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((host, 0), _Handler)
 
     def server_close(self) -> None:
         for connection in tuple(self.connections):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,20 +12,69 @@ from localmind.operations.reports import Check
 from localmind.settings import Settings
 
 
-def examine(*, before_start: bool = False) -> list[dict[str, Any]]:
-    """Each check as `{"name", "ok", "detail", "hint"}`. before_start: only what can be told while no server runs."""
+def examine_before_start(*, published: str = "", passwords: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Only what can be told while no server runs, in the shape of `examine`.
+
+    published: ADDRESS:PORT of the machine that the service's port will have. passwords: variables of the environment that hold others'.
+    """
     from apps.backend.config import get_settings
 
     try:
         settings = get_settings()
     except ConfigurationError as error:
         return [asdict(Check("settings", False, error.message, error.hint))]
-    from localmind.operations.doctor import examine as look_at_product
-    from localmind.operations.doctor import examine_before_start
+    from localmind.operations import doctor
 
-    if before_start:
-        return [asdict(check) for check in (*examine_before_start(settings), _binding(settings))]
-    return [asdict(check) for check in (*look_at_product(settings), _binding(settings), _service(settings))]
+    checks = [*doctor.examine_before_start(settings), _binding(settings)]
+    checks += [_judged(passwords)] if passwords else []
+    checks += [_port(published)] if published else []
+    return [asdict(check) for check in checks]
+
+
+def examine() -> list[dict[str, Any]]:
+    """Each check as `{"name", "ok", "detail", "hint"}`."""
+    from apps.backend.config import get_settings
+
+    try:
+        settings = get_settings()
+    except ConfigurationError as error:
+        return [asdict(Check("settings", False, error.message, error.hint))]
+    from localmind.operations import doctor
+
+    return [asdict(check) for check in (*doctor.examine(settings), _binding(settings), _service(settings))]
+
+
+def _judged(names: Sequence[str]) -> Check:
+    from localmind.operations.passwords import fault_of
+
+    faults = {name: fault for name in names if (fault := fault_of(os.environ.get(name, "")))}
+    told = "; ".join(f"{name} {fault}" for name, fault in faults.items()) or "none that could be guessed"
+    return Check("others' passwords", not faults, told, "Set another; `openssl rand -hex 24` makes one." if faults else "")
+
+
+def _port(published: str) -> Check:
+    """Free, or this service has it already."""
+    import socket
+
+    import httpx
+
+    from apps.cli.client import PROBE_TIMEOUT_S
+
+    host, _, port = published.rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104
+    try:
+        socket.create_connection((host, int(port)), PROBE_TIMEOUT_S).close()
+    except ValueError:
+        return Check("port", False, f"{published} is no address and port", "Write 127.0.0.1:8000.")
+    except OSError:
+        return Check("port", True, f"{published} is free")
+    try:
+        at = f"[{host}]" if ":" in host else host
+        if "instance" in httpx.get(f"http://{at}:{port}/livez", timeout=PROBE_TIMEOUT_S, trust_env=False).json():
+            return Check("port", True, f"{published} is this service's already")
+    except (httpx.HTTPError, ValueError):
+        pass
+    return Check("port", False, f"another program has {published}", "Stop it, or publish another port: BACKEND_PORT where this is a stack.")
 
 
 def _binding(settings: Settings) -> Check:

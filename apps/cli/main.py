@@ -324,12 +324,16 @@ def doctor(
     before_start: Annotated[
         bool, typer.Option("--before-start", help="Only what can be told before the servers run: room, settings, keys and passwords.")
     ] = False,
+    published: Annotated[str, typer.Option(help="With --before-start: ADDRESS:PORT that has to be free or this service's.")] = "",
+    password: Annotated[
+        list[str] | None, typer.Option(help="With --before-start: a variable of the environment whose password is judged too.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check versions, settings, disk, model and engines; say how to mend what is wrong. Works while the service is down."""
     from apps.cli import diagnosis, printing
 
-    checks = diagnosis.examine(before_start=before_start)
+    checks = diagnosis.examine_before_start(published=published, passwords=password or ()) if before_start else diagnosis.examine()
     printing.print_json(checks) if as_json else printing.print_checks(checks)
     if not all(check["ok"] for check in checks):
         raise typer.Exit(Exit.FAILED)

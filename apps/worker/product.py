@@ -69,10 +69,19 @@ class Product:
             else:
                 self._mind = mind
                 self._opened.set()
+                _tell_open()
                 log.info("worker_open", role=self._role.value)
                 return
             self._stopping.wait(delay_s)
             delay_s = min(delay_s * 2, MOST_RETRY_S)
+
+
+def _tell_open() -> None:
+    """In /metrics of the worker, which its health check reads: a main process that runs is no sign that work is done."""
+    from prometheus_client import Gauge
+
+    told = "Processes of the worker that have the stores open."
+    Gauge("worker_processes_open", told, multiprocess_mode="livesum", registry=None).set(1)
 
 
 def share_of_cores(processes: int) -> int:

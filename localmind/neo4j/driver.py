@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localmind.errors import ConfigurationError, MissingExtra, StoreUnavailable
+from localmind.errors import ConfigurationError, LocalMindError, MissingExtra, StoreUnavailable
 from localmind.neo4j.schema import prepare
+from localmind.versions import too_old
 
 if TYPE_CHECKING:
     from neo4j import Driver, ManagedTransaction, Record, Session
@@ -235,6 +237,11 @@ def rows(tx: ManagedTransaction, statement: str, **values: Any) -> list[Record]:
     return list(tx.run(statement, values))
 
 
+def _refused(*, opening: bool) -> LocalMindError:
+    kind = ConfigurationError if opening else partial(StoreUnavailable, service="neo4j")
+    return kind("Neo4j refuses NEO4J_USER and NEO4J_PASSWORD.", hint="Mend them in the environment or in .env.")
+
+
 def _timed(work: Work[T], limit_s: float) -> Work[T]:
     from neo4j import unit_of_work
 
@@ -252,13 +259,17 @@ def translated(*, opening: bool = False) -> Iterator[None]:
     try:
         yield
     except neo4j.ConfigurationError as error:
+        # To turn notifications off takes Bolt 5.2, of Neo4j 5.7: an older server is refused before it could say its version.
+        if bolt := re.search(r"not supported for the Bolt Protocol (\d+\.\d+)", str(error)):
+            raise too_old("Neo4j", f"is too old: it speaks Bolt {bolt[1]}") from error
         raise ConfigurationError(f"Neo4j can't be used as it is set: {error}.", hint="Look at NEO4J_URI and TLS_CA_FILE.") from error
     except neo4j.AuthError as error:
-        refused = ConfigurationError if opening else partial(StoreUnavailable, service="neo4j")
-        raise refused("Neo4j refuses NEO4J_USER and NEO4J_PASSWORD.", hint="Mend them in the environment or in .env.") from error
+        raise _refused(opening=opening) from error
     except (neo4j.DriverError, neo4j.TransientError, neo4j.DatabaseError, OSError) as error:
         raise StoreUnavailable(AWAY, hint=_HINT, service="neo4j") from error
     except neo4j.ClientError as error:
+        if error.code == "Neo.ClientError.Security.AuthenticationRateLimit":  # what it says from the fourth time on
+            raise _refused(opening=opening) from error
         if error.code == "Neo.ClientError.Database.DatabaseNotFound":
             raise ConfigurationError(f"{error.message}", hint="Mend NEO4J_DATABASE.") from error
         if str(error.code).startswith("Neo.ClientError.Transaction."):

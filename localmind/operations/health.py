@@ -6,7 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+import structlog
+
 from localmind import __version__
+from localmind.errors import LocalMindError
 from localmind.operations.reports import HealthReport
 
 PROBE_S = 5.0
@@ -18,6 +21,8 @@ FIRST_WAIT_S = 1.0
 """Longest wait for the first answers, so that a product that has just opened is not called ill."""
 
 Probe = Callable[[], object]
+
+log = structlog.get_logger("localmind.health")
 
 
 class Health:
@@ -77,19 +82,32 @@ class _Watch:
         asked_at = self._asked_at
         return self._is_well and (asked_at is None or time.monotonic() - asked_at < TIMEOUT_S)
 
+    def _tell(self, fault: str | None) -> None:
+        """Once for each time that it falls ill, and once when it is well again; nothing at the start where it is well."""
+        if fault is not None and (self._is_well or not self.answered.is_set()):
+            log.warning("service_unhealthy", service=self._name, error=fault)
+        elif fault is None and self.answered.is_set() and not self._is_well:
+            log.info("service_healthy", service=self._name)
+
     def _loop(self) -> None:
         while not self._stop.is_set():
             self._asked_at = began = time.monotonic()
-            is_well = _answers(self._probe)
-            self._is_well = is_well and time.monotonic() - began < TIMEOUT_S
+            fault = _fault(self._probe)
+            if fault is None and time.monotonic() - began >= TIMEOUT_S:
+                fault = f"It took longer than {TIMEOUT_S:.0f} s."
+            self._tell(fault)
+            self._is_well = fault is None
             self._asked_at = None
             self.answered.set()
             self._stop.wait(PROBE_S)
 
 
-def _answers(probe: Probe) -> bool:
+def _fault(probe: Probe) -> str | None:
+    """None where it returns. Drivers' own words stay out: an address, and so a password, may be in them."""
     try:
         probe()
-    except Exception:  # whatever the engine raises, the answer is the same: it is not well
-        return False
-    return True
+    except LocalMindError as error:
+        return str(error)
+    except Exception as error:  # whatever the engine raises, the answer is the same: it is not well
+        return type(error).__name__
+    return None

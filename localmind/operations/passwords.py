@@ -14,8 +14,15 @@ SERVERS_OWN = ("postgres", "neo4j", "minioadmin", "redis", "milvus", "12345678")
 
 def weak_passwords(settings: Settings) -> dict[str, str]:
     """What is wrong with each, without the password, by the setting's name. Servers on this machine's loopback count for nothing."""
-    faults = {name: _fault(password) for name, (address, password) in _set(settings).items() if not is_loopback(_host(address))}
+    faults = {name: fault_of(password) for name, (address, password) in _set(settings).items() if not is_loopback(_host(address))}
     return {name: fault for name, fault in faults.items() if fault}
+
+
+def fault_of(password: str) -> str | None:
+    """What is wrong with a server's password, without it; None where nothing is."""
+    if password.lower() in SERVERS_OWN:
+        return "is weak: it is one that servers come with"
+    return weakness(password, least_bytes=LEAST_CHARS, least_variety=LEAST_VARIETY)
 
 
 def _set(settings: Settings) -> dict[str, tuple[str, str]]:
@@ -44,9 +51,3 @@ def _parts(url: str) -> tuple[str, str]:
         return parts.hostname or "", parts.password or ""
     except ValueError:  # what is no address is told by whoever connects to it
         return "", ""
-
-
-def _fault(password: str) -> str | None:
-    if password.lower() in SERVERS_OWN:
-        return "is weak: it is one that servers come with"
-    return weakness(password, least_bytes=LEAST_CHARS, least_variety=LEAST_VARIETY)

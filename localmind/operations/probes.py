@@ -17,7 +17,8 @@ def ask_redis(url: str, *, ca_file: str = "") -> str:
     import redis
 
     tls = {"ssl_ca_certs": ca_file} if ca_file and url.startswith("rediss:") else {}
-    client = redis.Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, **tls)
+    # By the protocol that every Redis knows: an old one shall say how old it is.
+    client = redis.Redis.from_url(url, protocol=2, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, **tls)
     try:
         version = str(client.info("server")["redis_version"])
     except (redis.RedisError, OSError) as error:

@@ -6,11 +6,13 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Metric
     from prometheus_client.registry import Collector
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -35,7 +37,6 @@ def share(parent: int | None = None, key: str | None = None) -> Path:
 def text(*asked: Collector) -> bytes:
     """The figures of this process, or of all that share theirs, in Prometheus' format, and those that are asked for now."""
     from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.multiprocess import MultiProcessCollector
 
     from localmind.operations import metrics
 
@@ -44,20 +45,33 @@ def text(*asked: Collector) -> bytes:
         registry.register(collector)
     if VARIABLE not in os.environ:
         return generate_latest(metrics.REGISTRY) + generate_latest(registry)
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    _register_shared(registry, Path(os.environ[VARIABLE]))
     return generate_latest(registry)
 
 
 def serve(host: str, port: int, *asked: Collector) -> None:
     """Answer /metrics for all processes from a thread of this one. Raises OSError where the port is taken."""
     from prometheus_client import CollectorRegistry, start_http_server
-    from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
     for collector in asked:
         registry.register(collector)
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    _register_shared(registry, Path(os.environ[VARIABLE]))
     start_http_server(port, addr=host, registry=registry)
+
+
+def _register_shared(registry: CollectorRegistry, folder: Path) -> None:
+    """The figures of all processes that share the folder. What holds while a process lives ends with it, however it ended."""
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    class OfTheLiving(MultiProcessCollector):
+        def collect(self) -> Iterable[Metric]:
+            for file in folder.glob("gauge_live*_*.db"):
+                if not _is_alive(int(file.stem.rpartition("_")[2])):
+                    file.unlink(missing_ok=True)
+            return list(super().collect())  # type: ignore[no-untyped-call]
+
+    OfTheLiving(registry, path=str(folder))  # type: ignore[no-untyped-call]
 
 
 def _remove_left_behind() -> None:

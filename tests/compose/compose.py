@@ -9,11 +9,13 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.stack.fleet import free_port
 
@@ -33,24 +35,37 @@ SECRETS = (
 EMAIL, PASSWORD = "ann@example.org", "correct horse battery staple"
 
 
-def problem() -> str | None:
-    """Why the stack can't be brought up here; None where it can."""
+@contextmanager
+def stack_in(folder: Path, **settings: str) -> Iterator[Compose]:
+    """Nothing of it runs yet; nothing is left of it afterwards. Skips the test where it can't be brought up."""
+    if why := problem(settings.get("COMPOSE_PROFILES", "")):
+        pytest.skip(why)
+    compose = Compose(folder, **settings)
+    try:
+        yield compose
+    finally:
+        compose("down", "--volumes", "--remove-orphans", "--timeout", "20", ok=False)
+        compose.client.close()
+
+
+def problem(profiles: str) -> str | None:
+    """Why the stack with these profiles can't be brought up here; None where it can."""
     if shutil.which(COMMAND[0]) is None or subprocess.run([*COMMAND, "version"], capture_output=True).returncode:
         return f"`{shlex.join(COMMAND)}` does not run (COMPOSE says another)"
     if subprocess.run(["docker", "ps"], capture_output=True).returncode:
         return "no container engine answers"
     if "sce-backend" in subprocess.run(["docker", "ps", "-a", "--format", "{{.Names}}"], capture_output=True, text=True).stdout.split():
         return "a Local Mind is in this engine already, and its containers have the same names"
-    wanted = [line.split()[-1] for line in images()]
+    wanted = [line.split()[-1] for line in images(profiles)]
     missing = [name for name in wanted if subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode]
     return f"the engine lacks {', '.join(missing)}: run scripts/images, or pull them" if missing else None
 
 
-def images() -> list[str]:
-    """The images that the minimal stack takes, those of scripts/images where they are built."""
+def images(profiles: str) -> list[str]:
+    """The images that the stack takes, those of scripts/images where they are built."""
     settings = dict.fromkeys(SECRETS, "x") | dict(line.split("=", 1) for line in built().splitlines())
     command = [*COMMAND, "--env-file", "/dev/null", "-f", str(FILE), "config", "--images"]
-    done = subprocess.run(command, env={**os.environ, **settings, "COMPOSE_PROFILES": ""}, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env={**os.environ, **settings, "COMPOSE_PROFILES": profiles}, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,24 +14,12 @@ import pytest
 
 from tests.llm_server import Failure, LLMServer, Request
 from tests.stack.fleet import ROOT, Fleet, eventually
+from tests.stack.panels import check_panel, each_query
 from tests.stack.test_fleet import servers  # noqa: F401 - a fixture
 from tests.stack.watchers import Watchers, Webhook
 from tests.stack_servers import stack_values
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
-
-BOARDS = sorted((ROOT / "infrastructure" / "grafana" / "dashboards").glob("*.json"))
-QUERIES = [
-    (path.stem, panel["title"], target["expr"])
-    for path in BOARDS
-    for panel in json.loads(path.read_text())["panels"]
-    for target in panel.get("targets", ())
-]
-
-ELSEWHERE = {"Certificates end in"}
-"""No server of the stack speaks TLS: what gives this its data has tests of its own."""
-
-GRAFANAS = {"$__rate_interval": "2m", "$__range": "10m"}
 
 
 def said(request: Request) -> Any:
@@ -117,14 +102,6 @@ def work(fleet: Fleet, llm: LLMServer, word: str, *, questions: int) -> None:
     fleet.post("/api/v1/maintenance/reconcile", {"check": True})
 
 
-@pytest.mark.parametrize(
-    ("board", "title", "expression"), QUERIES, ids=[f"{board}-{title}-{n}" for n, (board, title, _) in enumerate(QUERIES)]
-)
+@each_query
 def test_a_panel_has_data(watchers: Watchers, board: str, title: str, expression: str) -> None:
-    asked = re.sub("|".join(map(re.escape, GRAFANAS)), lambda found: GRAFANAS[found[0]], expression)
-    assert "$" not in asked
-    found = watchers.query(asked)
-    if title in ELSEWHERE:
-        assert found == []
-        return
-    assert any(math.isfinite(float(series["value"][1])) for series in found), (board, title, asked, found)
+    check_panel(watchers.query, board, title, expression)

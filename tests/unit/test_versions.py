@@ -26,7 +26,7 @@ def test_what_is_new_enough_will_do(server: str, found: str) -> None:
     ("server", "found", "said"),
     [
         ("PostgreSQL", "12.22", "PostgreSQL is version 12.22; 13 or newer is needed."),
-        ("Neo4j", "4.4.41", "Neo4j is version 4.4.41; 5 or newer is needed."),
+        ("Neo4j", "4.4.41", "Neo4j is version 4.4.41; 5.23 or newer is needed."),
         ("Milvus", "v2.2.16", "Milvus is version 2.2.16; 2.3 or newer is needed."),
         ("Redis", "5.0.14", "Redis is version 5.0.14; 6 or newer is needed."),
     ],

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
+from localmind.errors import StoreUnavailable
 from localmind.operations import health
 from localmind.operations.health import Health
 
@@ -94,3 +96,21 @@ def test_without_the_required_service_it_is_unhealthy(watched: Callable[..., Hea
     assert health.ready()
     broken.set()
     eventually(lambda: health.check().status == "unhealthy" and not health.ready())
+
+
+def test_the_log_tells_once_what_falls_ill_and_when_it_is_well_again(watched: Callable[..., Health]) -> None:
+    away = threading.Event()
+
+    def ask() -> None:
+        if away.is_set():
+            raise StoreUnavailable("Redis does not answer.", service="redis")
+
+    with capture_logs() as lines:
+        watching = watched(redis=ask)
+        away.set()
+        eventually(lambda: not watching.check().services["redis"])
+        time.sleep(0.1)  # several probes more
+        away.clear()
+        eventually(lambda: watching.check().services["redis"])
+    assert [(line["event"], line["service"]) for line in lines] == [("service_unhealthy", "redis"), ("service_healthy", "redis")]
+    assert lines[0]["error"] == "Redis does not answer."

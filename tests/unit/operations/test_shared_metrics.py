@@ -20,6 +20,15 @@ metrics.chunks_created_total.inc(7)
 metrics.embedded_texts_total.labels("query").inc(3)
 """
 TELL = "from localmind.operations import shared_metrics; print(shared_metrics.text().decode())"
+HOLD = """
+import sys
+from localmind.operations import shared_metrics
+shared_metrics.share()
+from prometheus_client import Gauge
+Gauge("open_now", "Processes.", multiprocess_mode="livesum", registry=None).set(1)
+print("held", flush=True)
+sys.stdin.read()
+"""
 SERVE = """
 import sys
 from localmind.operations import shared_metrics
@@ -41,6 +50,18 @@ def test_counters_of_all_processes_are_added_up(tmp_path: Path) -> None:
     told = run(TELL, tmp_path / "shared")
     assert "chunks_created_total 21.0" in told.splitlines()
     assert 'embedded_texts_total{kind="query"} 9.0' in told.splitlines()
+
+
+def test_what_a_process_holds_ends_with_it_even_if_it_was_killed(tmp_path: Path) -> None:
+    environment = {**os.environ, shared_metrics.VARIABLE: str(tmp_path)}
+    command = [sys.executable, "-c", HOLD]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+            assert "open_now 1.0" in run(TELL, tmp_path).splitlines()
+        finally:
+            holder.kill()
+    assert "open_now" not in run(TELL, tmp_path)
 
 
 def test_without_a_shared_folder_a_process_tells_its_own() -> None:

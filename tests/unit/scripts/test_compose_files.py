@@ -50,8 +50,9 @@ def test_every_service_is_bounded_checked_and_rotates_its_log(name: str) -> None
 
 def test_only_who_publishes_or_calls_out_leaves_the_inner_network() -> None:
     assert COMPOSE["networks"]["inner"]["internal"] is True
-    outside = {name for name, service in SERVICES.items() if "outer" in service["networks"]}
+    outside = {name for name, service in SERVICES.items() if "outer" in service.get("networks", [])}
     assert outside == {"backend", "worker", "maintenance", "web", "prometheus", "alertmanager", "grafana", "ollama"}
+    assert {name for name, service in SERVICES.items() if "network_mode" in service} == {"check"}, "which looks whether a port is free"
 
 
 def test_every_volume_is_used_and_every_mount_is_made_here_or_beside() -> None:
@@ -84,12 +85,12 @@ def test_compose_secrets_fills_in_what_is_empty_and_nothing_else(tmp_path: Path)
 
 
 @contextmanager
-def answering(status: int) -> Iterator[int]:
+def answering(status: int, body: bytes = b"catalog is away") -> Iterator[int]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status if self.path == "/readyz" else 404)
+            self.send_response(status if self.path in ("/readyz", "/metrics") else 404)
             self.end_headers()
-            self.wfile.write(b"catalog is away")
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None: ...
 
@@ -102,7 +103,8 @@ def answering(status: int) -> Iterator[int]:
 
 
 def check(port: int, who: str = "backend") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([ROOT / "scripts/healthcheck.sh", who], env={**os.environ, "PORT": str(port)}, capture_output=True, text=True)
+    ports = {"PORT": str(port), "WORKER_METRICS_PORT": str(port)}
+    return subprocess.run([ROOT / "scripts/healthcheck.sh", who], env={**os.environ, **ports}, capture_output=True, text=True)
 
 
 def test_the_health_check_follows_readyz() -> None:
@@ -113,6 +115,14 @@ def test_the_health_check_follows_readyz() -> None:
     assert told.returncode == 1 and "answers 503: catalog is away" in told.stderr
     told = check(port)
     assert told.returncode == 1 and "does not answer" in told.stderr and "Traceback" not in told.stderr
+
+
+def test_a_worker_is_well_once_a_process_has_the_stores_open() -> None:
+    with answering(200, b"# HELP worker_processes_open\nworker_processes_open 2.0\n") as port:
+        assert check(port, "worker").returncode == 0
+    with answering(200, b"machine_cpus 2.0\n") as port:
+        told = check(port, "worker")
+    assert told.returncode == 1 and "worker_not_open" in told.stderr
 
 
 def test_the_health_check_wants_to_know_of_whom() -> None:
