@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from apps.backend.app import create_app
 from benchmarks.auth import Cost, fill, per_call, search_of, served, settle, show
-from benchmarks.observing import ask
+from benchmarks.observing import BLOCK, WARM, ask
 from localmind.operations import tracing
 from localmind.settings import Settings
 from localmind.wiring import build
@@ -94,16 +94,15 @@ def turns(
     base: list[Cost] = []
     traced: list[Cost] = []
     gc.disable()
-    for number in range(rounds + 20):
-        sent = body()
+    for number in range(rounds // BLOCK + 1):
+        sent = [body() for _ in range(BLOCK)]
         for is_traced in (True, False) if number % 2 else (False, True):
-            if is_traced:
-                traced.append(ask(with_, method, path, sent))
-            else:
-                with off():
-                    base.append(ask(without, method, path, sent))
+            with nullcontext() if is_traced else off():
+                costs = [ask(with_ if is_traced else without, method, path, what) for what in [*sent[:WARM], *sent]][WARM:]
+            if number:
+                (traced if is_traced else base).extend(costs)
     gc.enable()
-    return base[20:], traced[20:]
+    return base, traced
 
 
 def off() -> mock._patch[None]:
