@@ -118,7 +118,7 @@ def board(name: str, title: str, says: str, rows: Mapping[str, Sequence[Panel]])
 
 
 def _target(query: Query, letter: str = "A") -> prometheus.Dataquery:
-    """letter: Grafana knows a panel's answers by it. Its page fills in what lacks; who asks for a panel otherwise gets one answer for all."""
+    """letter: Grafana knows a panel's answers by it. Its page fills it in; who asks for a panel otherwise gets one answer for all."""
     return prometheus.Dataquery().ref_id(letter).expr(query.expr).legend_format(query.legend or "__auto").range()
 
 
