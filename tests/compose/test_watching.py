@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -16,14 +15,13 @@ import httpx
 import pytest
 import yaml
 
-from tests.compose.compose import COMMAND, EMAIL, FILE, PASSWORD, ROOT, SECRETS, Compose, built, eventually, problem
+from tests.compose.compose import EMAIL, PASSWORD, ROOT, Compose, eventually, problem
 from tests.stack.fleet import free_port
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 
 HEALTHY_S = 240
 SHIPPED_S = 60
-LOGS = {"loki", "alloy"}
 REQUEST = "asked-by-the-test-of-logs"
 GRAFANA = ROOT / "infrastructure/grafana"
 BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -41,25 +39,13 @@ UNUSED: set[str] = set()
 ASKED = re.findall(r"^((?:\{|sum).*?)(?:  .*)?$", (ROOT / "docs/guides/logs.md").read_text(), re.MULTILINE)
 
 
-def lacking(names: set[str]) -> set[str]:
-    """Services of the profile `full` whose image the engine lacks."""
-    values = dict.fromkeys(SECRETS, "x") | dict(line.split("=", 1) for line in built().splitlines())
-    command = [*COMMAND, "--env-file", "/dev/null", "-f", str(FILE), "--profile", "full", "config", "--format", "json"]
-    done = subprocess.run(command, env={**os.environ, **values}, capture_output=True, text=True, check=True)
-    images = {name: service["image"] for name, service in json.loads(done.stdout)["services"].items() if name in names}
-    return {name for name, image in images.items() if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode}
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    why = problem()
+    profiles = "metrics,logs" if problem("full") else "full"
+    why = problem(profiles)
     if why:
         pytest.skip(why)
-    absent = lacking(LOGS | {"prometheus", "alertmanager"})
-    if absent:
-        pytest.skip(f"the engine lacks the images of {', '.join(sorted(absent))}: run scripts/images, or pull them")
     ports = {f"{name}_PORT": str(free_port()) for name in ("PROMETHEUS", "ALERTMANAGER", "GRAFANA")}
-    profiles = "metrics,logs" if lacking({"grafana"}) else "full"
     socket = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
     compose = Compose(tmp_path_factory.mktemp("watching"), COMPOSE_PROFILES=profiles, ENGINE_SOCKET=socket, **ports)
     try:
