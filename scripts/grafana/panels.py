@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
 from typing import NamedTuple
 
 from grafana_foundation_sdk.builders import common, prometheus, stat, timeseries
@@ -76,8 +77,8 @@ def graph(
         panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     if limits is not None:
         panel = panel.thresholds(_steps(limits)).thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.LINE))
-    for query in queries:
-        panel = panel.with_target(_target(query))
+    for letter, query in zip(ascii_uppercase, queries, strict=False):
+        panel = panel.with_target(_target(query, letter))
     return panel
 
 
@@ -116,8 +117,9 @@ def board(name: str, title: str, says: str, rows: Mapping[str, Sequence[Panel]])
     return made
 
 
-def _target(query: Query) -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(query.expr).legend_format(query.legend or "__auto").range()
+def _target(query: Query, letter: str = "A") -> prometheus.Dataquery:
+    """letter: Grafana knows a panel's answers by it. Its page fills it in; who asks for a panel otherwise gets one answer for all."""
+    return prometheus.Dataquery().ref_id(letter).expr(query.expr).legend_format(query.legend or "__auto").range()
 
 
 def _steps(limits: Limits) -> ThresholdsConfig:

@@ -1,7 +1,11 @@
-"""What Debian has no package of: MinIO built by Go, Neo4j resolved by Maven, Milvus unpacked from its PyPI wheel. Cached, by version."""
+"""What Debian has no package of: MinIO, Loki and Alloy built by Go, Neo4j resolved by Maven, Milvus unpacked from its PyPI wheel.
+
+Cached, by version.
+"""
 
 from __future__ import annotations
 
+import json
 import lzma
 import os
 import re
@@ -49,16 +53,52 @@ class Download:
 
 
 def _build_minio(config: Config, folder: Path) -> None:
-    go, tag = str(program("go")), config["MINIO_VERSION"]
-    # From 1.21 on Go fetches the newer compiler that a module asks for, unless it is told not to.
-    version = re.search(r"go1\.(\d+)", _run([go, "version"], folder))
-    if version and int(version[1]) < 21:
-        raise StackError(
-            f"MinIO needs Go 1.24 (1.21 and newer fetch it by themselves); {go} is 1.{version[1]}. Debian 12 has a newer one in its "
-            f"backports. Or put a MinIO program of your own at {config.cache / f'minio-{tag}' / 'minio'}."
-        )
+    go, tag = _go(), config["MINIO_VERSION"]
     env = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
     _run([go, "install", "-trimpath", "-ldflags=-s -w", f"github.com/minio/minio@{tag}"], folder, env)
+
+
+def _build_loki(config: Config, folder: Path) -> None:
+    module = "github.com/grafana/loki/v3"
+    _build(module, config["LOKI_VERSION"], f"{module}/cmd/loki", f"{module}/pkg/util/build.Version", folder)
+
+
+def _build_alloy(config: Config, folder: Path) -> None:
+    module = "github.com/grafana/alloy"
+    _build(module, config["ALLOY_VERSION"], module, f"{module}/internal/build.Version", folder)
+
+
+def _build(module: str, version: str, command: str, stamp: str, folder: Path) -> None:
+    """What `go install` refuses because its module replaces others: a module of ours that requires it says the same replacements.
+
+    Its own go.sum, in the download that Go has verified, verifies the rest. stamp: the variable that is told the version.
+    """
+    go = _go()
+    with tempfile.TemporaryDirectory() as place:
+        its = json.loads(_run([go, "mod", "download", "-json", f"{module}@{version}"], Path(place)))
+        says = json.loads(_run([go, "mod", "edit", "-json", its["GoMod"]], Path(place)))
+        lines = ["module localmind.stack", f"go {says['Go']}", f"require {module} {version}"]
+        # A replacement by one of its own folders gives way to the version of that module which it requires.
+        replaced = [each for each in says.get("Replace") or () if "Version" in each["New"]]
+        lines += [f"replace {_module(each['Old'])} => {_module(each['New'])}" for each in replaced]
+        lines += [f"exclude {_module(each)}" for each in says.get("Exclude") or ()]
+        (Path(place) / "go.mod").write_text("\n".join(lines) + "\n")
+        shutil.copyfile(Path(its["Dir"]) / "go.sum", Path(place) / "go.sum")
+        flags = ["-mod=mod", "-trimpath", f"-ldflags=-s -w -X {stamp}={version}"]
+        _run([go, "build", *flags, "-o", f"{folder}/", command], Path(place), {**os.environ, "CGO_ENABLED": "0"})
+
+
+def _module(named: dict[str, str]) -> str:
+    return f"{named['Path']} {named.get('Version', '')}".strip()
+
+
+def _go() -> str:
+    """Go 1.21 or newer, which fetches the compiler that a module asks for, unless it is told not to."""
+    go = str(program("go"))
+    version = re.search(r"go1\.(\d+)", _run([go, "version"], Path()))
+    if version and int(version[1]) < 21:
+        raise StackError(f"{go} is 1.{version[1]}; 1.21 or newer is needed. Debian 12 has a newer one in its backports.")
+    return go
 
 
 def _resolve_neo4j(config: Config, folder: Path) -> None:
@@ -99,5 +139,7 @@ def _run(command: list[str], folder: Path, env: dict[str, str] | None = None) ->
 
 
 MINIO = Download("minio", "built by Go, some minutes", (Need("go", "golang"),), _build_minio)
+LOKI = Download("loki", "built by Go, some minutes", (Need("go", "golang"),), _build_loki)
+ALLOY = Download("alloy", "built by Go, half an hour", (Need("go", "golang"),), _build_alloy)
 NEO4J = Download("neo4j", "118 MB by Maven, a minute", (Need("mvn", "maven"),), _resolve_neo4j)
 MILVUS = Download("milvus", "58 MB by pip, half a minute", (), _unpack_milvus)

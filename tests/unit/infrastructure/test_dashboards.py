@@ -54,6 +54,13 @@ def _cells(place: dict[str, int]) -> list[tuple[int, int]]:
     return [(x, y) for x in range(left, left + place["w"]) for y in range(top, top + place["h"])]
 
 
+def test_the_answers_of_a_panel_can_be_told_apart() -> None:
+    for board in BOARDS.values():
+        for panel in panels(board):
+            letters = [target["refId"] for target in panel["targets"]]
+            assert all(letters) and len(letters) == len(set(letters)), panel["title"]
+
+
 def test_grafana_is_told_where_they_are_and_whom_they_ask() -> None:
     sources = yaml.safe_load((FOLDER / "provisioning/datasources/localmind.yaml").read_text())["datasources"]
     assert {source["uid"] for source in sources} >= {"prometheus", "loki"}
