@@ -109,7 +109,7 @@ def services(streams: list[dict[str, Any]]) -> set[str]:
 
 
 def test_every_container_has_its_lines_in_loki(stack: Compose) -> None:
-    wordy = {"check", "backend", "worker", "maintenance", "catalog", "neo4j", "minio", "milvus", "redis", "prometheus", "alloy"}
+    wordy = {"backend", "worker", "maintenance", "catalog", "neo4j", "minio", "milvus", "redis", "prometheus", "alloy"}
     everything = '{project="localmind-test"}'
     eventually(lambda: wordy <= services(found(stack, everything)), lambda: wordy - services(found(stack, everything)), SHIPPED_S)
 
