@@ -1,4 +1,4 @@
-"""What Debian has no package of: MinIO, Loki and Alloy built by Go, Neo4j resolved by Maven, Milvus unpacked from its PyPI wheel.
+"""What Debian has no package of: MinIO, Loki, Alloy and Grafana built by Go, Neo4j resolved by Maven, Milvus unpacked from its PyPI wheel.
 
 Cached, by version.
 """
@@ -20,6 +20,8 @@ from pathlib import Path
 
 from servers.config import TEMPLATES, Config, StackError
 from servers.programs import Need, program
+
+WIRE_VERSION = "v0.7.0"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,23 @@ def _build_loki(config: Config, folder: Path) -> None:
 def _build_alloy(config: Config, folder: Path) -> None:
     module = "github.com/grafana/alloy"
     _build(module, config["ALLOY_VERSION"], module, f"{module}/internal/build.Version", folder)
+
+
+def _build_grafana(config: Config, folder: Path) -> None:
+    """The server without its page, which Go does not make. Its parts are put together by code that wire writes."""
+    go, module = _go(), "github.com/grafana/grafana"
+    with tempfile.TemporaryDirectory() as place:
+        its = json.loads(_run([go, "mod", "download", "-json", f"{module}@{config['GRAFANA_VERSION']}"], Path(place)))
+        source = Path(place) / "grafana"
+        _run(["cp", "-r", "--no-preserve=mode", its["Dir"], str(source)], Path(place))
+        env = {**os.environ, "GOBIN": place, "GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"}
+        _run([go, "install", f"github.com/google/wire/cmd/wire@{WIRE_VERSION}"], Path(place), env)
+        _run([f"{place}/wire", "gen", "-tags", "oss", "./pkg/server", "./pkg/cmd/grafana-cli/runner"], source, env)
+        # A library of it reaches into Go's own names, which Go 1.23 forbade.
+        flags = ["-trimpath", "-tags=oss", "-ldflags=-s -w -checklinkname=0"]
+        _run([go, "build", *flags, "-o", str(folder / "grafana"), "./pkg/cmd/grafana"], source, env)
+        for name in ("conf", "public"):
+            shutil.copytree(source / name, folder / name)
 
 
 def _build(module: str, version: str, command: str, stamp: str, folder: Path) -> None:
@@ -140,6 +159,7 @@ def _run(command: list[str], folder: Path, env: dict[str, str] | None = None) ->
 
 MINIO = Download("minio", "built by Go, some minutes", (Need("go", "golang"),), _build_minio)
 LOKI = Download("loki", "built by Go, some minutes", (Need("go", "golang"),), _build_loki)
+GRAFANA = Download("grafana", "built by Go, some minutes", (Need("go", "golang"), Need("gcc", "gcc")), _build_grafana)
 ALLOY = Download("alloy", "built by Go, half an hour", (Need("go", "golang"),), _build_alloy)
 NEO4J = Download("neo4j", "118 MB by Maven, a minute", (Need("mvn", "maven"),), _resolve_neo4j)
 MILVUS = Download("milvus", "58 MB by pip, half a minute", (), _unpack_milvus)
